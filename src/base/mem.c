@@ -1,0 +1,26 @@
+/* See mem.h. */
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+void *mem_new(size_t n)
+{
+    void *p = calloc(1, n ? n : 1);
+    ASSERT(p);
+    return p;
+}
+
+void *mem_try(size_t n)
+{
+    return malloc(n ? n : 1);
+}
+
+void *mem_grow(void *p, size_t n)
+{
+    return realloc(p, n ? n : 1);
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}

@@ -1,0 +1,18 @@
+/* The heap. malloc and friends are called only in base.
+ *
+ * Small bounded objects come from mem_new and never fail: if the machine has no memory for a few
+ * bytes there is nothing sensible left to do. What input can make large lives in arenas, buffers
+ * and segmented vectors, which have a limit and fail with a status. */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include "base/base.h"
+
+void *mem_new(size_t n);           /* zeroed; asserts on failure */
+void *mem_try(size_t n);           /* not zeroed; NULL on failure */
+void *mem_grow(void *p, size_t n); /* realloc; NULL on failure, p stays */
+void mem_free(void *p);
+
+#define NEW(type) ((type *)mem_new(sizeof(type)))
+
+#endif

@@ -1,0 +1,248 @@
+/* See metrics.h. One lock guards all cells: it is taken a few times per request, never per sample.
+ * Cells are found by a linear walk of short per-family lists hashed on the label values. */
+#include "base/metrics.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+enum { METRIC_CELLS_MAX = 2000, LABELS_MAX = 4, BUCKETS_MAX = 16, BUCKET_HEADS = 64 };
+
+struct cell {
+    struct cell *next;
+    struct str values[LABELS_MAX]; /* owned, one block behind the cell */
+    double sum;
+    uint64_t count;
+    uint64_t in_bucket[BUCKETS_MAX];
+};
+
+struct family {
+    enum metric_type type;
+    const char *name, *labels, *buckets, *help;
+};
+
+static const struct family families[] = {
+#define X(id, type, name, labels, buckets, help) {type, name, labels, buckets, help},
+    METRICS_LIST(X)
+#undef X
+};
+
+static struct {
+    struct cell *heads[METRIC_COUNT][BUCKET_HEADS];
+    uint32_t cells[METRIC_COUNT];
+    struct mutex lock;
+    pthread_once_t once;
+} all = {.once = PTHREAD_ONCE_INIT};
+
+static void setup(void)
+{
+    mutex_init(&all.lock, "metrics", RANK_METRICS);
+}
+
+static uint32_t label_count(const char *names)
+{
+    uint32_t n = *names != 0;
+    for (; *names; names++)
+        n += *names == ',';
+    return n;
+}
+
+static struct cell *cell_new(const struct str *values, uint32_t n)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++)
+        bytes += values[i].n;
+    struct cell *c = mem_new(sizeof *c + bytes);
+    char *at = (char *)(c + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        if (values[i].n)
+            memcpy(at, values[i].p, values[i].n);
+        c->values[i] = str_make(at, values[i].n);
+        at += values[i].n;
+    }
+    return c;
+}
+
+/* Under the lock. */
+static struct cell *cell_locked(enum metric_id id, const struct str *values, bool create)
+{
+    uint32_t n = label_count(families[id].labels);
+    uint64_t h = 0;
+    ASSERT(n <= LABELS_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        ASSERT(values[i].p);
+        h = hash_u64(h, hash_str(values[i]));
+    }
+    struct cell **head = &all.heads[id][h % BUCKET_HEADS];
+    for (struct cell *c = *head; c; c = c->next) {
+        uint32_t same = 0;
+        while (same < n && str_eq(c->values[same], values[same]))
+            same++;
+        if (same == n)
+            return c;
+    }
+    if (!create)
+        return NULL;
+    static const struct str other[LABELS_MAX] = {
+        STR("other"), STR("other"), STR("other"), STR("other")};
+    if (all.cells[id] == METRIC_CELLS_MAX && values != other)
+        return cell_locked(id, other, true);
+    struct cell *c = cell_new(values, n);
+    c->next = *head;
+    *head = c;
+    all.cells[id]++;
+    return c;
+}
+
+static void lock(void)
+{
+    pthread_once(&all.once, setup);
+    mutex_lock(&all.lock);
+}
+
+void metric_add_(enum metric_id id, double v, const struct str *labels)
+{
+    lock();
+    cell_locked(id, labels, true)->sum += v;
+    mutex_unlock(&all.lock);
+}
+
+void metric_set_(enum metric_id id, double v, const struct str *labels)
+{
+    lock();
+    cell_locked(id, labels, true)->sum = v;
+    mutex_unlock(&all.lock);
+}
+
+double metric_get_(enum metric_id id, const struct str *labels)
+{
+    lock();
+    struct cell *c = cell_locked(id, labels, false);
+    double v = c ? c->sum : 0;
+    mutex_unlock(&all.lock);
+    return v;
+}
+
+static uint32_t bounds_of(const char *text, double *bounds)
+{
+    uint32_t n = 0;
+    while (*text && n < BUCKETS_MAX) {
+        char *end;
+        bounds[n++] = strtod(text, &end);
+        text = *end == ',' ? end + 1 : end;
+    }
+    return n;
+}
+
+void metric_observe_(enum metric_id id, double v, const struct str *labels)
+{
+    double bounds[BUCKETS_MAX];
+    uint32_t n = bounds_of(families[id].buckets, bounds), b = 0;
+    while (b < n && v > bounds[b])
+        b++;
+    lock();
+    struct cell *c = cell_locked(id, labels, true);
+    c->sum += v;
+    c->count++;
+    if (b < n)
+        c->in_bucket[b]++;
+    mutex_unlock(&all.lock);
+}
+
+static void put_labels(
+    struct buf *out, const struct family *f, const struct cell *c, const char *extra)
+{
+    struct str_split it = {str_from(f->labels), *f->labels == 0};
+    struct str name;
+    const char *sep = "{";
+    for (uint32_t i = 0; str_split_next(&it, ',', &name); i++) {
+        buf_printf(out, "%s%.*s=\"", sep, STR_ARG(name));
+        for (size_t k = 0; k < c->values[i].n; k++) {
+            char ch = c->values[i].p[k];
+            if (ch == '\\' || ch == '"')
+                buf_byte(out, '\\');
+            if (ch == '\n')
+                buf_str(out, STR("\\n"));
+            else
+                buf_byte(out, (uint8_t)ch);
+        }
+        buf_byte(out, '"');
+        sep = ",";
+    }
+    if (extra)
+        buf_printf(out, "%s%s", sep, extra);
+    if (extra || *sep == ',')
+        buf_byte(out, '}');
+}
+
+static void put_number(struct buf *out, double v)
+{
+    if (v == floor(v) && fabs(v) < 1e15)
+        buf_printf(out, " %.0f\n", v);
+    else
+        buf_printf(out, " %.9g\n", v);
+}
+
+static void put_histogram(struct buf *out, const struct family *f, const struct cell *c)
+{
+    double bounds[BUCKETS_MAX];
+    uint32_t n = bounds_of(f->buckets, bounds);
+    uint64_t below = 0;
+    char le[64];
+    for (uint32_t i = 0; i <= n; i++) {
+        if (i < n) {
+            below += c->in_bucket[i];
+            snprintf(le, sizeof le, "le=\"%.9g\"", bounds[i]);
+        } else {
+            below = c->count;
+            snprintf(le, sizeof le, "le=\"+Inf\"");
+        }
+        buf_printf(out, "%s_bucket", f->name);
+        put_labels(out, f, c, le);
+        put_number(out, (double)below);
+    }
+    buf_printf(out, "%s_sum", f->name);
+    put_labels(out, f, c, NULL);
+    put_number(out, c->sum);
+    buf_printf(out, "%s_count", f->name);
+    put_labels(out, f, c, NULL);
+    put_number(out, (double)c->count);
+}
+
+static const char *const type_names[] = {"counter", "gauge", "histogram"};
+
+void metrics_render(struct buf *out)
+{
+    lock();
+    for (uint32_t id = 0; id < METRIC_COUNT; id++) {
+        const struct family *f = &families[id];
+        if (!all.cells[id])
+            continue;
+        buf_printf(
+            out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, type_names[f->type]);
+        for (uint32_t h = 0; h < BUCKET_HEADS; h++) {
+            for (struct cell *c = all.heads[id][h]; c; c = c->next) {
+                if (f->type == METRIC_HISTOGRAM) {
+                    put_histogram(out, f, c);
+                    continue;
+                }
+                buf_str(out, str_from(f->name));
+                put_labels(out, f, c, NULL);
+                put_number(out, c->sum);
+            }
+        }
+    }
+    mutex_unlock(&all.lock);
+}
+
+void metrics_describe(struct buf *out)
+{
+    for (uint32_t id = 0; id < METRIC_COUNT; id++) {
+        const struct family *f = &families[id];
+        buf_printf(
+            out, "| `%s` | %s | %s | %s |\n", f->name, type_names[f->type], f->labels, f->help);
+    }
+}

@@ -1,0 +1,93 @@
+/* The one table of metrics: id, type, name, label names (comma list), histogram buckets, help.
+ * Names that the reference also has keep their name and meaning, so that dashboards work. */
+#ifndef BASE_METRICS_LIST_H
+#define BASE_METRICS_LIST_H
+
+#define BUCKETS_SECONDS "0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,25,50,100"
+#define BUCKETS_BYTES "1024,4096,16384,65536,262144,1048576,4194304,16777216,67108864,268435456"
+
+#define METRICS_LIST(X)                                                                            \
+    X(BUILD_INFO, METRIC_GAUGE, "pyroscope_build_info", "version,revision,branch,goversion", "",   \
+        "Constant 1; the build.")                                                                  \
+    X(REQUEST_DURATION, METRIC_HISTOGRAM, "pyroscope_request_duration_seconds",                    \
+        "method,route,status_code,ws", BUCKETS_SECONDS, "Time to answer a request.")               \
+    X(TCP_CONNECTIONS, METRIC_GAUGE, "pyroscope_tcp_connections", "protocol", "",                  \
+        "Open connections.")                                                                       \
+    X(TCP_CONNECTIONS_LIMIT, METRIC_GAUGE, "pyroscope_tcp_connections_limit", "protocol", "",      \
+        "Most connections at once.")                                                               \
+    X(CONNECTIONS_REFUSED, METRIC_COUNTER, "everflame_connections_refused_total", "reason", "",    \
+        "Connections closed by a limit.")                                                          \
+    X(BODY_BYTES, METRIC_GAUGE, "everflame_body_bytes", "", "",                                    \
+        "Bytes of request bodies in flight.")                                                      \
+    X(BODY_BYTES_LIMIT, METRIC_GAUGE, "everflame_body_bytes_limit", "", "",                        \
+        "Budget for request bodies in flight.")                                                    \
+    X(WORK_QUEUE, METRIC_GAUGE, "everflame_work_queue_requests", "", "",                           \
+        "Requests that wait for a worker.")                                                        \
+    X(DISCARDED_SAMPLES, METRIC_COUNTER, "pyroscope_discarded_samples_total", "reason,tenant", "", \
+        "Profiles refused or dropped.")                                                            \
+    X(DISCARDED_BYTES, METRIC_COUNTER, "pyroscope_discarded_bytes_total", "reason,tenant", "",     \
+        "Bytes of profiles refused or dropped.")                                                   \
+    X(TRUNCATED, METRIC_COUNTER, "everflame_truncated_total", "what,tenant", "",                   \
+        "Stacks or strings cut to their limit.")                                                   \
+    X(SANITIZED_NAMES, METRIC_COUNTER, "pyroscope_sanitized_label_names_total", "tenant", "",      \
+        "Label names rewritten.")                                                                  \
+    X(RECEIVED_COMPRESSED, METRIC_HISTOGRAM, "pyroscope_distributor_received_compressed_bytes",    \
+        "type,tenant", BUCKETS_BYTES, "Body bytes per upload, as sent.")                           \
+    X(RECEIVED_DECOMPRESSED, METRIC_HISTOGRAM,                                                     \
+        "pyroscope_distributor_received_decompressed_bytes", "type,tenant", BUCKETS_BYTES,         \
+        "Bytes per profile after decompression.")                                                  \
+    X(RECEIVED_SAMPLES, METRIC_HISTOGRAM, "pyroscope_distributor_received_samples", "type,tenant", \
+        "100,300,1000,3000,10000,30000,100000,300000", "Samples per profile.")                     \
+    X(PROFILES_STORED, METRIC_COUNTER, "everflame_profiles_stored_total", "tenant", "",            \
+        "Profile rows acknowledged as durable.")                                                   \
+    X(SAMPLES_STORED, METRIC_COUNTER, "everflame_samples_stored_total", "tenant", "",              \
+        "Samples acknowledged as durable.")                                                        \
+    X(WAL_BYTES, METRIC_COUNTER, "everflame_wal_written_bytes_total", "", "",                      \
+        "Bytes written to the write-ahead log.")                                                   \
+    X(WAL_SYNCS, METRIC_COUNTER, "everflame_wal_syncs_total", "", "", "Calls of fdatasync.")       \
+    X(WAL_SYNC_SECONDS, METRIC_HISTOGRAM, "everflame_wal_sync_seconds", "", BUCKETS_SECONDS,       \
+        "Time of write and fdatasync of one batch.")                                               \
+    X(WAL_BATCH_FRAMES, METRIC_HISTOGRAM, "everflame_wal_batch_frames", "",                        \
+        "1,2,4,8,16,32,64,128", "Requests made durable by one fdatasync.")                         \
+    X(WAL_FAILURES, METRIC_COUNTER, "everflame_wal_failures_total", "op", "",                      \
+        "Failed writes and syncs of the log.")                                                     \
+    X(WAL_DAMAGE, METRIC_COUNTER, "everflame_wal_damaged_batches_total", "", "",                   \
+        "Batches skipped at replay because of damage.")                                            \
+    X(WAL_REPLAYED, METRIC_COUNTER, "everflame_wal_replayed_bytes_total", "", "",                  \
+        "Bytes replayed at start.")                                                                \
+    X(STORE_WRITABLE, METRIC_GAUGE, "everflame_store_writable", "", "",                            \
+        "1 while uploads can be made durable.")                                                    \
+    X(HEAD_BYTES, METRIC_GAUGE, "everflame_head_bytes", "", "", "Memory of the head.")             \
+    X(HEAD_BYTES_LIMIT, METRIC_GAUGE, "everflame_head_bytes_limit", "", "", "Bound of the head.")  \
+    X(HEAD_SERIES, METRIC_GAUGE, "everflame_head_series", "", "", "Series in the head.")           \
+    X(HEAD_PROFILES, METRIC_GAUGE, "everflame_head_profiles", "", "", "Profile rows in the head.") \
+    X(EPOCHS, METRIC_GAUGE, "everflame_head_epochs", "", "", "Epochs in memory.")                  \
+    X(BLOCKS, METRIC_GAUGE, "everflame_blocks", "", "", "Blocks that are served.")                 \
+    X(BLOCK_BYTES, METRIC_GAUGE, "everflame_block_bytes", "", "", "Bytes of blocks served.")       \
+    X(BLOCKS_BAD, METRIC_GAUGE, "everflame_blocks_damaged", "", "",                                \
+        "Blocks set aside because of damage.")                                                     \
+    X(CUTS, METRIC_COUNTER, "everflame_cuts_total", "reason,result", "", "Cuts of the head.")      \
+    X(CUT_SECONDS, METRIC_HISTOGRAM, "everflame_cut_seconds", "", BUCKETS_SECONDS,                 \
+        "Time of a cut.")                                                                          \
+    X(RETIRED_BLOCKS, METRIC_COUNTER, "everflame_retired_blocks_total", "reason", "",              \
+        "Blocks removed by retention.")                                                            \
+    X(DISK_FREE, METRIC_GAUGE, "everflame_disk_free_bytes", "", "",                                \
+        "Free bytes below the data directory.")                                                    \
+    X(CACHE_BYTES, METRIC_GAUGE, "everflame_block_cache_bytes", "", "",                            \
+        "Decoded block sections in memory.")                                                       \
+    X(FOREIGN_FILES, METRIC_GAUGE, "everflame_foreign_files", "", "",                              \
+        "Entries below the data directory that are not ours.")                                     \
+    X(QUERIES_RUNNING, METRIC_GAUGE, "everflame_queries_running", "", "", "Queries at work.")      \
+    X(QUERY_SECONDS, METRIC_HISTOGRAM, "everflame_query_seconds", "method", BUCKETS_SECONDS,       \
+        "Time of a query.")                                                                        \
+    X(QUERIES_STOPPED, METRIC_COUNTER, "everflame_queries_stopped_total", "reason", "",            \
+        "Queries ended by deadline, budget or a client that left.")                                \
+    X(PROCESS_CPU, METRIC_COUNTER, "process_cpu_seconds_total", "", "", "CPU time used.")          \
+    X(PROCESS_RSS, METRIC_GAUGE, "process_resident_memory_bytes", "", "", "Resident memory.")      \
+    X(PROCESS_VIRT, METRIC_GAUGE, "process_virtual_memory_bytes", "", "", "Virtual memory.")       \
+    X(PROCESS_FDS, METRIC_GAUGE, "process_open_fds", "", "", "Open file descriptors.")             \
+    X(PROCESS_FDS_MAX, METRIC_GAUGE, "process_max_fds", "", "", "Most file descriptors.")          \
+    X(PROCESS_START, METRIC_GAUGE, "process_start_time_seconds", "", "",                           \
+        "Start, seconds since the epoch.")
+
+#endif

@@ -1,0 +1,77 @@
+/* Messages as tables: one description drives protobuf and proto3 JSON, both ways, into and out of
+ * plain C structs. Field order on output is field number order.
+ *
+ * C types by kind: INT32 int32_t · INT64 int64_t · UINT32 uint32_t · UINT64 uint64_t · BOOL bool ·
+ * DOUBLE double · ENUM int32_t · STRING, BYTES struct str · MESSAGE pointer to the struct (NULL =
+ * absent). Repeated fields are MSG_LIST(element); repeated messages hold structs by value.
+ * Decoded data lives in the arena; strings and bytes of protobuf are views of the input. */
+#ifndef CODEC_MSG_H
+#define CODEC_MSG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/status.h"
+
+enum msg_kind {
+    MSG_INT32,
+    MSG_INT64,
+    MSG_UINT32,
+    MSG_UINT64,
+    MSG_BOOL,
+    MSG_DOUBLE,
+    MSG_ENUM,
+    MSG_STRING,
+    MSG_BYTES,
+    MSG_MESSAGE,
+};
+
+#define MSG_LIST(type)   \
+    struct {             \
+        type *v;         \
+        uint32_t n, cap; \
+    }
+
+struct msg_list { /* any MSG_LIST, for generic code */
+    void *v;
+    uint32_t n, cap;
+};
+
+struct msg_enum {
+    const char *const *names; /* by number, NULL where there is none */
+    uint32_t n;
+};
+
+#define MSG_NO_HAS UINT32_MAX
+
+struct msg_field {
+    const char *name; /* proto: label_selector */
+    const char *json; /* labelSelector */
+    uint32_t number;
+    enum msg_kind kind;
+    bool repeated;
+    uint32_t offset;
+    uint32_t has_offset; /* of a bool: `optional` scalar; MSG_NO_HAS otherwise */
+    const struct msg_desc *sub;
+    const struct msg_enum *values;
+};
+
+struct msg_desc {
+    const char *name; /* querier.v1.SeriesRequest */
+    uint32_t size;
+    const struct msg_field *fields; /* by rising number */
+    uint32_t n_fields;
+};
+
+enum { MSG_DEPTH_MAX = 32 };
+
+/* ST_INVALID_ARGUMENT with the reason; ST_RESOURCE_EXHAUSTED when the arena is full. *ret_msg is a
+ * zeroed struct of desc->size in the arena. Unknown fields are skipped. */
+enum status msg_decode_proto(const struct msg_desc *desc, struct str in, struct arena *arena,
+    void **ret_msg, struct error *err);
+enum status msg_decode_json(const struct msg_desc *desc, struct str in, struct arena *arena,
+    void **ret_msg, struct error *err);
+/* Fails only through out->failed. */
+void msg_encode_proto(const struct msg_desc *desc, const void *msg, struct buf *out);
+void msg_encode_json(const struct msg_desc *desc, const void *msg, struct buf *out);
+
+#endif

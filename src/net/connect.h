@@ -1,0 +1,41 @@
+/* Connect unary RPC over any HTTP version: content types, compression, deadlines, error bodies.
+ *
+ * A method is one row of a table; its function gets a decoded request and ends the call exactly
+ * once, now or later and from any thread, with connect_reply or connect_fail. Facts of the
+ * protocol: the Connect specification (unary), and what the reference answers. */
+#ifndef NET_CONNECT_H
+#define NET_CONNECT_H
+
+#include "codec/msg.h"
+#include "net/http.h"
+
+struct connect_call {
+    struct http_request *rq;
+    const struct connect_method *method;
+    struct arena *arena;      /* = &rq->arena */
+    int64_t deadline_mono_ns; /* 0: none (Connect-Timeout-Ms) */
+    bool json;                /* else proto */
+    bool request_was_gzip;
+};
+
+typedef void (*connect_fn)(struct connect_call *call, const void *request, void *ctx);
+
+struct connect_method {
+    const char *path; /* "/querier.v1.QuerierService/Series" */
+    const char *name; /* route name for metrics: "querier_v1_querierservice_series" */
+    const struct msg_desc *request, *response;
+    connect_fn fn;
+    void *ctx;
+    uint64_t message_bytes_max; /* before and after decompression; 0: 16 MiB */
+};
+
+/* Route handler; route.ctx is the const struct connect_method. Register methods as HTTP_M_POST. */
+void connect_handle(struct http_request *rq, void *method);
+/* For http_route.too_large of such routes: 429 resource_exhausted. */
+void connect_too_large(struct http_request *rq, uint64_t seen, uint64_t max);
+
+void connect_reply(struct connect_call *call, const void *response);
+/* {"code":…,"message":…} as application/json, never compressed, status by the code's table. */
+void connect_fail(struct connect_call *call, const struct error *err);
+
+#endif

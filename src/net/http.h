@@ -1,0 +1,110 @@
+/* The HTTP server: an event loop that owns connections, a bounded pool of workers that run
+ * handlers, and replies from any thread. Handlers never see a socket, nor which HTTP version.
+ *
+ * A request belongs to its handler from the call until http_reply; its arena, headers and body live
+ * that long. Exactly one reply per request, from any thread; http_abandon closes the connection
+ * without an answer. */
+#ifndef NET_HTTP_H
+#define NET_HTTP_H
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/status.h"
+
+enum http_method {
+    HTTP_M_GET = 1,
+    HTTP_M_HEAD = 2,
+    HTTP_M_POST = 4,
+    HTTP_M_PUT = 8,
+    HTTP_M_DELETE = 16,
+    HTTP_M_OPTIONS = 32,
+    HTTP_M_OTHER = 64,
+};
+
+struct http_header {
+    struct str name, value; /* as sent; values trimmed */
+};
+
+struct http_request {
+    enum http_method method;
+    struct str target; /* as sent */
+    struct str path;   /* before '?', not decoded */
+    struct str query;  /* after '?', not decoded */
+    const struct http_header *headers;
+    uint32_t n_headers;
+    struct str body; /* whole; chunking removed, content encoding not */
+    struct str peer; /* address:port */
+    int64_t start_mono_ns;
+    struct arena arena;
+    atomic_bool gone; /* the client left: long work should stop */
+    const struct http_route *route;
+};
+
+/* Case-insensitive; the first one; {NULL, 0} when absent. */
+struct str http_header_get(const struct http_request *rq, struct str name);
+/* Form decoding ('+', %XX) of the first parameter of that name; false when absent. */
+bool http_query_get(struct http_request *rq, struct str name, struct str *ret_value);
+/* All values of that name, decoded, in the arena. */
+uint32_t http_query_all(struct http_request *rq, struct str name, struct str **ret_values);
+
+enum http_gzip { HTTP_GZIP_AUTO, HTTP_GZIP_ALWAYS, HTTP_GZIP_NEVER };
+
+/* Start from {.status = 200}; http_reply takes the body buffer over and leaves it empty. */
+struct http_response {
+    int status;
+    struct str content_type;                /* empty: no header */
+    const struct http_header *more_headers; /* copied by http_reply */
+    uint32_t n_more_headers;
+    struct buf body;
+    enum http_gzip
+        gzip; /* AUTO: when accepted and the body has 1400 bytes or more. ALWAYS: forced */
+};
+
+void http_reply(struct http_request *rq, struct http_response *rs);
+void http_abandon(struct http_request *rq);
+
+/* {"code":"…","message":"…"}\n with nosniff; status from err->http or the code. */
+void http_reply_error(struct http_request *rq, const struct error *err);
+void http_reply_text(struct http_request *rq, int status, struct str content_type, struct str body);
+
+typedef void (*http_handler_fn)(struct http_request *rq, void *ctx);
+
+struct http_route {
+    uint32_t methods; /* HTTP_M_… or-ed; others: 405 with Allow */
+    const char *path; /* exact */
+    const char *name; /* for metrics: "ingest" */
+    http_handler_fn handler;
+    void *ctx;
+    bool on_loop; /* cheap and never blocks: run without a worker */
+    /* Replies for a body over body_bytes_max (rq->body is empty; *_seen: bytes announced or read).
+     * NULL: 413 JSON "request body too large". */
+    void (*too_large)(struct http_request *rq, uint64_t seen, uint64_t max);
+    uint64_t body_bytes_max; /* 0: the server's */
+};
+
+struct http_server_config {
+    struct str address;         /* empty: all, IPv6 and IPv4 */
+    uint16_t port;              /* 0: any free one, see http_server_port */
+    uint32_t workers;           /* 0: number of processors */
+    uint32_t connections_max;   /* default 16384 */
+    uint32_t header_bytes_max;  /* default 64 KiB */
+    uint64_t body_bytes_max;    /* default 256 MiB */
+    uint64_t body_budget_bytes; /* all bodies in flight; default 1/8 of memory */
+    uint32_t queue_max;         /* requests that wait for a worker; then 503 */
+    int64_t header_timeout_ns, body_timeout_ns, write_timeout_ns, idle_timeout_ns;
+    struct str path_prefix; /* "/x": stripped from every path; others 404 */
+    /* Runs before routing on every request; not ST_OK: the error is the answer. May be NULL. */
+    enum status (*check)(struct http_request *rq, struct error *err);
+};
+
+struct http_server;
+void http_server_config_init(struct http_server_config *cfg); /* the defaults */
+enum status http_server_start(const struct http_server_config *cfg, const struct http_route *routes,
+    uint32_t n_routes, struct http_server **ret_server, struct error *err);
+uint16_t http_server_port(const struct http_server *s);
+/* Stops listening, finishes what is in flight (at most drain_ns), closes, joins its threads. */
+void http_server_stop(struct http_server *s, int64_t drain_ns);
+
+#endif
