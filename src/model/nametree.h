@@ -1,0 +1,44 @@
+/* A tree of function names with self and total values: what flame graphs are drawn from.
+ *
+ * Built by adding parts: the builder maps each part's stack nodes to (parent, name) nodes of its
+ * own, names being interned over all parts by their text. Nodes are in an array; a parent has a
+ * smaller index than its children. After nametree_finish every node knows its total and its
+ * children, sorted by name bytewise. Values are never negative; sums that leave int64 fail. */
+#ifndef MODEL_NAMETREE_H
+#define MODEL_NAMETREE_H
+
+#include "base/arena.h"
+#include "base/idmap.h"
+#include "base/status.h"
+#include "model/symtab.h"
+
+struct name_node {
+    uint32_t parent, name; /* node 0 is the root: parent 0, name = the empty text */
+    int64_t self, total;
+    uint32_t first_child, n_children; /* of nametree.children, after finish */
+};
+
+struct nametree {
+    struct arena *arena;
+    struct str *names;
+    struct name_node *nodes;
+    uint32_t *children; /* node indexes, grouped by parent, sorted by name */
+    uint32_t n_names, cap_names, n_nodes, cap_nodes;
+    struct idmap name_ids, node_ids; /* on the heap: nametree_done */
+    bool finished;
+};
+
+void nametree_init(struct nametree *t, struct arena *arena);
+void nametree_done(struct nametree *t);
+
+/* Adds sums[i] as self value at stack node i of the symbols. Locations expand to their lines,
+ * outermost first; an unsymbolised location reads `<basename of mapping>!0x<address>`. Cost: one
+ * pass over n_nodes and one lookup per node with a value below it. */
+enum status nametree_add(struct nametree *t, const struct symtab *sym, const int64_t *sums,
+    uint32_t n_nodes, struct error *err);
+/* One path of names, root first (tests, tree bytes). */
+enum status nametree_add_path(
+    struct nametree *t, const struct str *names, uint32_t n, int64_t self, struct error *err);
+enum status nametree_finish(struct nametree *t, struct error *err);
+
+#endif
