@@ -16,6 +16,7 @@
 #define CODEC_PROFILE_H
 
 #include "base/arena.h"
+#include "base/status.h"
 
 #define PROF_NONE UINT32_MAX
 

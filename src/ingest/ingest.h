@@ -1,0 +1,68 @@
+/* The write path before the store: one upload in, rows appended, one answer out.
+ *
+ *     decode → repair → check → normalise → split by sample labels → label rules → store_append
+ *
+ * Stateless but for rate limiters and counters per tenant; any thread. `done` is called exactly
+ * once: at once when the upload is refused, else from the store's committer when it is durable. The
+ * error carries the code, the HTTP status where the reference's differs from the code's (err->http:
+ * 408, 413, 422) and the text of spec/ingest.md §2.9, §4.4, §7. ST_DATA_LOSS from the store: the
+ * caller closes the connection without an answer. */
+#ifndef INGEST_INGEST_H
+#define INGEST_INGEST_H
+
+#include "codec/messages.h"
+#include "store/store.h"
+
+/* Of a tenant; 0 = off unless said. Defaults in ingest_limits_default. */
+struct ingest_limits {
+    double rate_bytes_per_s;          /* 64 MiB/s */
+    double burst_bytes;               /* 64 MiB */
+    uint64_t body_bytes_max;          /* 256 MiB */
+    uint64_t profile_bytes_max;       /* 32 MiB, uncompressed */
+    uint64_t profile_samples_max;     /* 200,000, after contexts with equal labels are merged */
+    uint64_t sample_labels_max;       /* 100 */
+    uint64_t stack_depth_max;         /* 1000 */
+    uint64_t string_bytes_max;        /* 65535 */
+    uint64_t label_name_bytes_max;    /* 1024 */
+    uint64_t label_value_bytes_max;   /* 2048 */
+    uint64_t labels_per_series_max;   /* 30 */
+    uint64_t sessions_per_series_max; /* 0: the session label is removed */
+    bool label_sanitization;          /* false: UTF-8 names are kept as they are */
+    int64_t reject_older_than_ns;     /* 1 h */
+    int64_t reject_newer_than_ns;     /* 10 min */
+};
+void ingest_limits_default(struct ingest_limits *l);
+
+struct ingest_config {
+    struct store *store;
+    /* The limits of a tenant now; called once per upload. */
+    void (*limits)(void *ctx, struct str tenant, struct ingest_limits *ret_limits);
+    void *ctx;
+};
+
+struct ingest;
+struct ingest *ingest_new(const struct ingest_config *cfg);
+void ingest_free(struct ingest *ig);
+
+typedef void (*ingest_done_fn)(void *ctx, enum status st, const struct error *err);
+
+/* POST /ingest, decoded query parameters ({NULL, 0} = absent); body and arena live until done. */
+struct ingest_upload {
+    struct str tenant, name, from, until, sample_rate, spy_name, format, content_type, body;
+    struct arena *arena;
+    int64_t now_ns;
+};
+void ingest_upload(
+    struct ingest *ig, const struct ingest_upload *up, ingest_done_fn done, void *ctx);
+
+/* push.v1.PusherService/Push. A 4xx names the bad series while the good ones are stored; 429 and
+ * 5xx mean that nothing was stored. */
+struct ingest_push {
+    struct str tenant;
+    const struct m_push_request *request;
+    struct arena *arena;
+    int64_t now_ns;
+};
+void ingest_push(struct ingest *ig, const struct ingest_push *push, ingest_done_fn done, void *ctx);
+
+#endif
