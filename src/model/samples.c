@@ -1,0 +1,390 @@
+/* Encoding and decoding of sample rows: the layout is in samples.h.
+ *
+ * Writing sorts by node with a radix sort (only as many passes as the largest node needs), so that
+ * differences are small; samples with spans or traces are rare and sorted by comparison. Reading
+ * one type runs two cursors in step, nodes and values, and never allocates. */
+#include "model/samples.h"
+
+enum { FLAG_SPANS = 1, FLAG_TRACES = 2, RADIX_BITS = 11 };
+
+static int cmp_samples(const void *pa, const void *pb)
+{
+    const struct sample_in *a = pa, *b = pb;
+    if (a->node != b->node)
+        return a->node < b->node ? -1 : 1;
+    if (a->span != b->span)
+        return a->span < b->span ? -1 : 1;
+    if (a->trace_hi != b->trace_hi)
+        return a->trace_hi < b->trace_hi ? -1 : 1;
+    return (a->trace_lo > b->trace_lo) - (a->trace_lo < b->trace_lo);
+}
+
+/* keys are node << 32 | index; two arrays take turns. Returns the sorted one. */
+static uint64_t *radix_sort(uint64_t *keys, uint64_t *other, uint32_t n, uint32_t largest)
+{
+    for (unsigned shift = 32; shift < 64 && (largest >> (shift - 32)) != 0; shift += RADIX_BITS) {
+        uint32_t at[1 << RADIX_BITS] = {0}, sum = 0;
+        const uint32_t mask = (1 << RADIX_BITS) - 1;
+        for (uint32_t i = 0; i < n; i++)
+            at[keys[i] >> shift & mask]++;
+        for (uint32_t b = 0; b <= mask; b++) {
+            uint32_t count = at[b];
+            at[b] = sum;
+            sum += count;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            other[at[keys[i] >> shift & mask]++] = keys[i];
+        uint64_t *t = keys;
+        keys = other;
+        other = t;
+    }
+    return keys;
+}
+
+/* The order of the samples: indexes into v. NULL when scratch is full. */
+static uint32_t *sorted_order(struct sample_in *v, uint32_t n, bool plain, struct arena *scratch)
+{
+    uint32_t *order = ARENA_ARRAY(scratch, uint32_t, n);
+    if (!order)
+        return NULL;
+    if (!plain) {
+        qsort(v, n, sizeof *v, cmp_samples);
+        for (uint32_t i = 0; i < n; i++)
+            order[i] = i;
+        return order;
+    }
+    uint64_t *keys = ARENA_ARRAY(scratch, uint64_t, n), *other = ARENA_ARRAY(scratch, uint64_t, n);
+    uint32_t largest = 0;
+    if (!keys || !other)
+        return NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        keys[i] = (uint64_t)v[i].node << 32 | i;
+        largest = MAX(largest, v[i].node);
+    }
+    keys = radix_sort(keys, other, n, largest);
+    for (uint32_t i = 0; i < n; i++)
+        order[i] = (uint32_t)keys[i];
+    return order;
+}
+
+/* Adds equal neighbours into the first of them; order then lists the survivors. */
+static enum status merge_equal(struct sample_in *v, uint32_t *order, uint32_t *n, uint32_t n_types,
+    int64_t *totals, struct error *err)
+{
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < SAMPLE_TYPES_MAX; k++)
+        totals[k] = 0;
+    for (uint32_t i = 0; i < *n; i++) {
+        struct sample_in *s = &v[order[i]];
+        for (uint32_t k = 0; k < n_types; k++) {
+            ASSERT(s->values[k] >= 0);
+            if (__builtin_add_overflow(totals[k], s->values[k], &totals[k]))
+                FAIL(err, ST_OUT_OF_RANGE, "the total of a profile leaves the range of int64");
+        }
+        if (kept && cmp_samples(&v[order[kept - 1]], s) == 0) {
+            for (uint32_t k = 0; k < n_types; k++)
+                v[order[kept - 1]].values[k] += s->values[k];
+            continue;
+        }
+        order[kept++] = order[i];
+    }
+    *n = kept;
+    return ST_OK;
+}
+
+static uint64_t gcd(uint64_t a, uint64_t b)
+{
+    while (b) {
+        uint64_t t = a % b;
+        a = b;
+        b = t;
+    }
+    return a;
+}
+
+/* A column goes to its place with its length before it: written behind a gap of the most a length
+ * can need, then moved up. */
+struct column {
+    size_t at;
+};
+
+static struct column column_begin(struct buf *out)
+{
+    struct column c = {out->n};
+    if (buf_reserve(out, VARINT_MAX))
+        out->n += VARINT_MAX;
+    return c;
+}
+
+static void column_end(struct buf *out, struct column c)
+{
+    if (out->failed)
+        return;
+    size_t bytes = out->n - c.at - VARINT_MAX;
+    size_t head = varint_put((uint8_t *)out->p + c.at, bytes);
+    memmove(out->p + c.at + head, out->p + c.at + VARINT_MAX, bytes);
+    out->n = c.at + head + bytes;
+}
+
+static void put_values(
+    struct buf *out, const struct sample_in *v, const uint32_t *order, uint32_t n, uint32_t type)
+{
+    uint64_t unit = 0;
+    for (uint32_t i = 0; i < n && unit != 1; i++)
+        unit = gcd((uint64_t)v[order[i]].values[type], unit);
+    buf_uvarint(out, unit);
+    struct column c = column_begin(out);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t value = (uint64_t)v[order[i]].values[type];
+        buf_uvarint(out, unit > 1 ? value / unit : value);
+    }
+    column_end(out, c);
+}
+
+/* Ids (spans or traces) by first appearance: a table and a column of references. Neighbours repeat,
+ * so the last one is tried first; otherwise the table is searched from its end. */
+struct id_table {
+    uint64_t (*ids)[2];
+    uint32_t n;
+};
+
+static uint32_t id_ref(struct id_table *t, uint64_t hi, uint64_t lo)
+{
+    if (!hi && !lo)
+        return 0;
+    for (uint32_t i = t->n; i-- > 0 && t->n - i <= 64;)
+        if (t->ids[i][0] == hi && t->ids[i][1] == lo)
+            return i + 1;
+    t->ids[t->n][0] = hi;
+    t->ids[t->n][1] = lo;
+    return ++t->n;
+}
+
+static enum status put_ids(struct buf *out, const struct sample_in *v, const uint32_t *order,
+    uint32_t n, bool traces, struct arena *scratch, struct error *err)
+{
+    struct id_table t = {arena_array(scratch, n, sizeof *t.ids), 0};
+    uint32_t *refs = ARENA_ARRAY(scratch, uint32_t, n);
+    if (!t.ids || !refs)
+        FAIL(err, ST_RESOURCE_EXHAUSTED, "out of memory for the samples of one profile");
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sample_in *s = &v[order[i]];
+        refs[i] = traces ? id_ref(&t, s->trace_hi, s->trace_lo) : id_ref(&t, 0, s->span);
+    }
+    buf_uvarint(out, t.n);
+    for (uint32_t i = 0; i < t.n; i++) {
+        if (traces)
+            buf_u64le(out, t.ids[i][0]);
+        buf_u64le(out, t.ids[i][1]);
+    }
+    struct column c = column_begin(out);
+    for (uint32_t i = 0; i < n; i++)
+        buf_uvarint(out, refs[i]);
+    column_end(out, c);
+    return ST_OK;
+}
+
+enum status samples_encode(struct sample_in *v, uint32_t *n, uint32_t n_types,
+    struct arena *scratch, struct buf *out, int64_t ret_totals[SAMPLE_TYPES_MAX], struct error *err)
+{
+    uint64_t any_span = 0, any_trace = 0;
+    for (uint32_t i = 0; i < *n; i++) {
+        any_span |= v[i].span;
+        any_trace |= v[i].trace_hi | v[i].trace_lo;
+    }
+    uint32_t *order = sorted_order(v, *n, !any_span && !any_trace, scratch);
+    if (!order)
+        FAIL(err, ST_RESOURCE_EXHAUSTED, "out of memory for the samples of one profile");
+    TRY(merge_equal(v, order, n, n_types, ret_totals, err));
+    buf_uvarint(out, *n);
+    buf_uvarint(out, (any_span ? FLAG_SPANS : 0) | (any_trace ? FLAG_TRACES : 0));
+    struct column c = column_begin(out);
+    for (uint32_t i = 0, last = 0; i < *n; i++) {
+        buf_uvarint(out, v[order[i]].node - last);
+        last = v[order[i]].node;
+    }
+    column_end(out, c);
+    for (uint32_t k = 0; k < n_types; k++)
+        put_values(out, v, order, *n, k);
+    if (any_span)
+        TRY(put_ids(out, v, order, *n, false, scratch, err));
+    if (any_trace)
+        TRY(put_ids(out, v, order, *n, true, scratch, err));
+    if (out->failed)
+        FAIL(err, ST_RESOURCE_EXHAUSTED, "the samples of one profile need more than %zu bytes",
+            out->limit);
+    return ST_OK;
+}
+
+/* Reading */
+
+struct reader {
+    uint32_t n;
+    uint64_t flags;
+    struct cursor nodes;
+    struct cursor rest; /* behind the node column */
+};
+
+static struct cursor take_column(struct cursor *c)
+{
+    return cursor_make(cursor_bytes(c, cursor_uvarint(c)));
+}
+
+static enum status bad(struct error *err)
+{
+    FAIL(err, ST_DATA_LOSS, "damaged samples");
+}
+
+static enum status reader_open(struct str bytes, struct reader *r, struct error *err)
+{
+    struct cursor c = cursor_make(bytes);
+    uint64_t n = cursor_uvarint(&c);
+    r->flags = cursor_uvarint(&c);
+    r->nodes = take_column(&c);
+    r->rest = c;
+    /* every sample has at least one byte in the node column */
+    if (c.bad || n > cursor_left(&r->nodes) || r->flags > (FLAG_SPANS | FLAG_TRACES))
+        return bad(err);
+    r->n = (uint32_t)n;
+    return ST_OK;
+}
+
+/* The value column of `type`, and its unit; r->rest then stands behind it. */
+static struct cursor reader_type(struct reader *r, uint32_t type, uint64_t *ret_unit)
+{
+    struct cursor values = {0};
+    for (uint32_t k = 0; k <= type; k++) {
+        *ret_unit = cursor_uvarint(&r->rest);
+        values = take_column(&r->rest);
+    }
+    return values;
+}
+
+enum status samples_sum(struct str bytes, uint32_t n_types, uint32_t type, int64_t *sums,
+    uint32_t n_nodes, struct error *err)
+{
+    struct reader r;
+    uint64_t unit, node = 0;
+    ASSERT(type < n_types);
+    TRY(reader_open(bytes, &r, err));
+    struct cursor values = reader_type(&r, type, &unit), nodes = r.nodes;
+    if (r.rest.bad)
+        return bad(err);
+    if (unit == 0)
+        return ST_OK;
+    for (uint32_t i = 0; i < r.n; i++) {
+        uint64_t value = cursor_uvarint(&values);
+        node += cursor_uvarint(&nodes);
+        if (UNLIKELY(node >= n_nodes))
+            return bad(err);
+        if (UNLIKELY(__builtin_mul_overflow(value, unit, &value) || value > INT64_MAX ||
+                     __builtin_add_overflow(sums[node], (int64_t)value, &sums[node])))
+            FAIL(err, ST_OUT_OF_RANGE, "a sum of samples leaves the range of int64");
+    }
+    return values.bad || nodes.bad ? bad(err) : ST_OK;
+}
+
+/* Resolves the references of one id column. */
+static enum status decode_ids(
+    struct reader *r, bool traces, uint64_t *hi, uint64_t *lo, struct error *err)
+{
+    uint64_t m = cursor_uvarint(&r->rest), width = traces ? 16 : 8;
+    if (m > cursor_left(&r->rest) / width)
+        return bad(err);
+    struct str table = cursor_bytes(&r->rest, m * width);
+    struct cursor refs = take_column(&r->rest);
+    for (uint32_t i = 0; i < r->n; i++) {
+        uint64_t ref = cursor_uvarint(&refs);
+        if (ref > m)
+            return bad(err);
+        const char *p = ref ? table.p + (ref - 1) * width : NULL;
+        if (hi)
+            hi[i] = p ? load_u64le(p) : 0;
+        lo[i] = p ? load_u64le(p + width - 8) : 0;
+    }
+    return refs.bad || r->rest.bad ? bad(err) : ST_OK;
+}
+
+enum status samples_decode(struct str bytes, uint32_t n_types, uint32_t type, struct arena *arena,
+    struct samples *ret_samples, struct error *err)
+{
+    struct reader r;
+    uint64_t unit, node = 0;
+    ASSERT(type < n_types);
+    TRY(reader_open(bytes, &r, err));
+    struct cursor values = reader_type(&r, type, &unit);
+    for (uint32_t k = type + 1; k < n_types; k++) {
+        uint64_t skipped;
+        reader_type(&r, 0, &skipped);
+    }
+    uint32_t *to_nodes = ARENA_ARRAY(arena, uint32_t, r.n);
+    int64_t *to_values = ARENA_ARRAY(arena, int64_t, r.n);
+    uint64_t *ids[3] = {0}; /* spans, trace hi, trace lo */
+    for (uint32_t i = 0; i < 3; i++)
+        if (r.flags & (i ? FLAG_TRACES : FLAG_SPANS))
+            ids[i] = ARENA_ARRAY(arena, uint64_t, r.n);
+    if (arena->full)
+        FAIL(err, ST_RESOURCE_EXHAUSTED, "out of memory for decoded samples");
+    for (uint32_t i = 0; i < r.n; i++) {
+        uint64_t value;
+        node += cursor_uvarint(&r.nodes);
+        if (node > UINT32_MAX || __builtin_mul_overflow(cursor_uvarint(&values), unit, &value) ||
+            value > INT64_MAX)
+            return bad(err);
+        to_nodes[i] = (uint32_t)node;
+        to_values[i] = (int64_t)value;
+    }
+    if (values.bad || r.nodes.bad || r.rest.bad)
+        return bad(err);
+    if (r.flags & FLAG_SPANS)
+        TRY(decode_ids(&r, false, NULL, ids[0], err));
+    if (r.flags & FLAG_TRACES)
+        TRY(decode_ids(&r, true, ids[1], ids[2], err));
+    *ret_samples = (struct samples){r.n, to_nodes, to_values, ids[0], ids[1], ids[2]};
+    return ST_OK;
+}
+
+/* One id column without keeping anything. */
+static bool ids_ok(struct reader *r, uint64_t width)
+{
+    uint64_t m = cursor_uvarint(&r->rest);
+    if (m > cursor_left(&r->rest) / width)
+        return false;
+    cursor_bytes(&r->rest, m * width);
+    struct cursor refs = take_column(&r->rest);
+    for (uint32_t i = 0; i < r->n; i++)
+        if (cursor_uvarint(&refs) > m)
+            return false;
+    return !refs.bad && !r->rest.bad && cursor_left(&refs) == 0;
+}
+
+enum status samples_check(struct str bytes, uint32_t n_types, uint32_t n_nodes, uint32_t *ret_n,
+    int64_t ret_totals[SAMPLE_TYPES_MAX], struct error *err)
+{
+    struct reader r;
+    uint64_t node = 0;
+    TRY(reader_open(bytes, &r, err));
+    for (uint32_t i = 0; i < r.n; i++) {
+        node += cursor_uvarint(&r.nodes);
+        if (node >= n_nodes)
+            return bad(err);
+    }
+    for (uint32_t k = 0; k < n_types; k++) {
+        uint64_t unit, value;
+        struct cursor values = reader_type(&r, 0, &unit);
+        ret_totals[k] = 0;
+        for (uint32_t i = 0; i < r.n; i++) {
+            if (__builtin_mul_overflow(cursor_uvarint(&values), unit, &value) ||
+                value > INT64_MAX ||
+                __builtin_add_overflow(ret_totals[k], (int64_t)value, &ret_totals[k]))
+                return bad(err);
+        }
+        if (values.bad || cursor_left(&values))
+            return bad(err);
+    }
+    if ((r.flags & FLAG_SPANS && !ids_ok(&r, 8)) || (r.flags & FLAG_TRACES && !ids_ok(&r, 16)) ||
+        r.nodes.bad || cursor_left(&r.nodes) || r.rest.bad || cursor_left(&r.rest))
+        return bad(err);
+    *ret_n = r.n;
+    return ST_OK;
+}
