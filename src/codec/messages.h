@@ -1,5 +1,5 @@
-/* The messages we speak, as C structs; their tables are in messages.c (written from spec/query.md
- * §2 and spec/ingest.md §4). Field names are the proto names. */
+/* The messages we speak, as C structs; their tables are in messages.c, the same as text in proto/
+ * (a test compares them). Field names are the proto names. */
 #ifndef CODEC_MESSAGES_H
 #define CODEC_MESSAGES_H
 
@@ -212,6 +212,7 @@ struct m_raw_sample {
 struct m_raw_series {
     MSG_LIST(struct m_label_pair) labels;
     MSG_LIST(struct m_raw_sample) samples;
+    MSG_LIST(struct m_annotation) annotations; /* ignored */
 };
 struct m_push_request {
     MSG_LIST(struct m_raw_series) series;

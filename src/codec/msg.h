@@ -4,7 +4,9 @@
  * C types by kind: INT32 int32_t · INT64 int64_t · UINT32 uint32_t · UINT64 uint64_t · BOOL bool ·
  * DOUBLE double · ENUM int32_t · STRING, BYTES struct str · MESSAGE pointer to the struct (NULL =
  * absent). Repeated fields are MSG_LIST(element); repeated messages hold structs by value.
- * Decoded data lives in the arena; strings and bytes of protobuf are views of the input. */
+ *
+ * Decoded data lives in the arena or is a view of the input, which must live as long. Strings of
+ * protobuf are not checked to be UTF-8 (those of JSON are): who stores or shows them checks. */
 #ifndef CODEC_MSG_H
 #define CODEC_MSG_H
 
@@ -34,7 +36,7 @@ enum msg_kind {
 struct msg_list { /* any MSG_LIST, for generic code */
     void *v;
     uint32_t n, cap;
-};
+} __attribute__((may_alias));
 
 struct msg_enum {
     const char *const *names; /* by number, NULL where there is none */
@@ -59,18 +61,23 @@ struct msg_desc {
     const char *name; /* querier.v1.SeriesRequest */
     uint32_t size;
     const struct msg_field *fields; /* by rising number */
-    uint32_t n_fields;
+    uint32_t n_fields;              /* at most MSG_FIELDS_MAX */
 };
 
-enum { MSG_DEPTH_MAX = 32 };
+enum { MSG_DEPTH_MAX = 32, MSG_FIELDS_MAX = 64 };
 
 /* ST_INVALID_ARGUMENT with the reason; ST_RESOURCE_EXHAUSTED when the arena is full. *ret_msg is a
- * zeroed struct of desc->size in the arena. Unknown fields are skipped. */
+ * struct of desc->size in the arena, zero where nothing was set. Unknown fields are skipped.
+ *
+ * Protobuf: lists packed or not, repeated singular messages merge, the last scalar wins, a known
+ * field of another wire type is an error. JSON: names in either spelling, null is absent, a field
+ * given twice is an error, an enum name that is not known leaves the field unset. */
 enum status msg_decode_proto(const struct msg_desc *desc, struct str in, struct arena *arena,
     void **ret_msg, struct error *err);
 enum status msg_decode_json(const struct msg_desc *desc, struct str in, struct arena *arena,
     void **ret_msg, struct error *err);
-/* Fails only through out->failed. */
+/* Fields at their default are omitted, `optional` ones written whenever set. Fails only through
+ * out->failed. */
 void msg_encode_proto(const struct msg_desc *desc, const void *msg, struct buf *out);
 void msg_encode_json(const struct msg_desc *desc, const void *msg, struct buf *out);
 
