@@ -1,0 +1,205 @@
+/* What the files of src/ingest share: the request on its way to the store. */
+#ifndef INGEST_INGEST_INT_H
+#define INGEST_INGEST_INT_H
+
+#include "codec/app_name.h"
+#include "codec/pprof.h"
+#include "codec/text.h"
+#include "ingest/ingest.h"
+#include "model/labels.h"
+
+enum { INGEST_SAMPLE_TYPES_MAX = 256 }; /* of one profile; more are refused */
+
+/* What is inflated never exceeds this, even where the tenant's limit is off. */
+#define INGEST_INFLATE_BYTES_MAX GIB
+
+/* Which texts and statuses an error gets (spec/ingest.md §2.9, §7.6). */
+enum ingest_family {
+    FAMILY_PUSH,       /* push.v1: series are independent */
+    FAMILY_TEXT,       /* groups, lines, trie, tree */
+    FAMILY_PPROF,      /* pprof, jfr */
+    FAMILY_SPEEDSCOPE, /* 422 as pprof, 429 as text */
+};
+
+/* A label set under construction; VEC_PUSH works on it. */
+struct label_set {
+    struct label *v;
+    uint32_t n, cap;
+};
+
+static inline struct labels label_set_view(const struct label_set *set)
+{
+    return (struct labels){set->v, set->n};
+}
+
+/* One (labels, profile) of a request. Either `pprof` is set and is still to be checked and
+ * normalised, or `prof` is set, or the decoder failed and `failed` says why. */
+struct ingest_series {
+    struct labels labels; /* sorted, no empty values, with service_name; names may repeat */
+    struct pprof *pprof;
+    struct profile *prof;
+    struct error *failed;
+    struct str id;           /* the client's, for texts */
+    struct str reason;       /* label `reason` of the discard metrics, once it is refused */
+    uint32_t index;          /* of the series in a push request */
+    uint64_t size_bytes;     /* what the rate limiter takes */
+    uint64_t received_bytes; /* as sent; push only */
+    uint32_t first_row, n_rows;
+    bool refused;
+};
+
+/* Lives in the request's arena, from the entry point until `done`. */
+struct ingest_request {
+    struct ingest *ig;
+    struct str tenant;
+    struct arena *arena;
+    int64_t now_ns;
+    struct ingest_limits limits;
+    enum ingest_family family;
+    uint64_t received_bytes; /* as sent; /ingest only */
+    uint64_t stacks_cut;     /* by the decoder */
+    struct str type;         /* label `type` of the metrics; empty: each series' __name__ */
+    ingest_done_fn done;
+    void *ctx;
+    struct {
+        struct ingest_series *v;
+        uint32_t n, cap;
+    } series;
+    struct {
+        struct store_row *v;
+        uint32_t n, cap;
+    } rows;
+    const struct prof_symbols *checked_sym; /* strings and label sets of it were checked */
+    uint32_t n_refused;
+    struct error *refusal; /* of the first refused series; push only */
+};
+
+/* ingest.c */
+struct ingest_request *ingest_request_new(struct ingest *ig, struct str tenant, struct arena *arena,
+    int64_t now_ns, ingest_done_fn done, void *ctx);
+/* A zeroed series at the end of the request; NULL: arena full. */
+struct ingest_series *ingest_request_add(struct ingest_request *rq);
+/* Everything behind decoding; ends with `done`. */
+void ingest_request_run(struct ingest_request *rq);
+/* Ends a request that did not come as far: `st` and `err` as the client shall see them. */
+void ingest_request_end(struct ingest_request *rq, enum status st, const struct error *err);
+/* Counts profiles that will not be stored. */
+void ingest_count_discarded(struct str tenant, struct str reason, double profiles, double bytes);
+/* The status for a full arena; the edge decides by arena->full. */
+enum status ingest_arena_full(const struct arena *arena, struct error *err);
+/* The answer to a request whose arena is full. */
+enum status ingest_shape_arena_full(const struct ingest_request *rq, struct error *err);
+
+/* limits.c */
+/* ST_INVALID_ARGUMENT unless the time is inside the window (§7.2); 0 and less becomes now. */
+enum status ingest_check_time(
+    struct ingest_request *rq, struct ingest_series *s, int64_t *time_ns, struct error *err);
+/* §6.5 for a profile that did not come as pprof. */
+enum status ingest_check_profile(
+    struct ingest_request *rq, struct ingest_series *s, struct error *err);
+/* "4.0 MiB" (base 1024) or "4.2 MB" (base 1000): one decimal below 10, none above. */
+void ingest_size_text(uint64_t bytes, unsigned base, char out[32]);
+/* "2026-08-21 10:00:00.123 +0000 UTC" */
+void ingest_time_text(int64_t ms, char out[64]);
+/* At most `max` bytes of s, cut at a character and marked with "…": so that the end of a message
+ * (which says what is wrong) always fits. */
+struct str ingest_clip(struct arena *arena, struct str s, size_t max);
+/* `{a="b", c="d"}`, clipped. */
+struct str ingest_labels_text(struct arena *arena, struct labels labels);
+uint64_t ingest_labels_bytes(struct labels labels);
+
+/* series_labels.c */
+/* "%s" in the tables of §2.6, §2.7, §3.10: who generates which labels. */
+enum ingest_naming {
+    NAMING_PUT,   /* text: service_name is the app, else app_name is */
+    NAMING_PPROF, /* service_name is the whole name; no app_name */
+    NAMING_JFR,   /* as put, plus jfr_event */
+};
+struct ingest_label_input {
+    enum ingest_naming naming;
+    const struct app_name *name;
+    struct str app;          /* becomes service_name or app_name */
+    struct str metric;       /* __name__ */
+    struct str spy, event;   /* pyroscope_spy, jfr_event */
+    struct str profile_name; /* of speedscope; empty = none */
+};
+enum status ingest_labels_make(const struct ingest_label_input *in, struct arena *arena,
+    struct labels *ret_labels, struct error *err);
+/* Drops empty values, adds the default service_name, sorts. */
+enum status ingest_labels_finish(
+    struct label_set *set, struct arena *arena, struct labels *ret_labels, struct error *err);
+/* In a sorted set: replaces every value of `name` or inserts one; false: arena full. */
+bool label_set_put(struct label_set *set, struct arena *arena, struct str name, struct str value);
+void label_set_drop(struct label_set *set, struct str name);
+/* §6.11 */
+void ingest_limit_session(struct label_set *set, struct arena *arena, uint64_t sessions_max);
+/* The default rules of §7.5; false: arena full. */
+bool ingest_relabel(struct label_set *set, struct arena *arena);
+
+/* label_check.c */
+/* §7.3 on a sorted set; with sanitising on, names are rewritten in place (and the set sorted). */
+enum status ingest_check_labels(
+    struct ingest_request *rq, struct label_set *set, struct str *ret_reason, struct error *err);
+
+/* split.c */
+/* §6.12: appends the rows of a series to rq->rows. */
+enum status ingest_split(struct ingest_request *rq, struct ingest_series *s, struct error *err);
+
+/* lang.c */
+bool ingest_is_go(struct labels labels, const struct pprof *p);
+
+/* version.c */
+/* §6.10; false: arena full. */
+bool ingest_inject_versions(struct profile *prof, struct labels labels, struct arena *arena);
+
+/* pprof_fix.c */
+void ingest_fix_time(struct pprof *p, int64_t from_ns);
+enum status ingest_fix_scripting(
+    struct pprof *p, struct str spy, struct arena *arena, struct error *err);
+enum status ingest_fix_dotnet(struct pprof *p, struct arena *arena, struct error *err);
+
+/* sample_config.c */
+/* The part `sample_type_config` of a pprof form, as far as it has an effect. */
+struct sample_config_entry {
+    struct str type, display_name; /* display_name empty: none */
+};
+struct sample_config {
+    struct sample_config_entry *v;
+    uint32_t n, cap;
+};
+/* Empty text: the built-in map. */
+enum status sample_config_parse(
+    struct str json, struct arena *arena, struct sample_config *ret_config, struct error *err);
+const struct sample_config_entry *sample_config_find(
+    const struct sample_config *config, struct str type);
+/* §2.7, "`__name__` selection" */
+struct str sample_config_metric(const struct sample_config *config, const struct pprof *p);
+
+/* upload.c: what the parts of an /ingest share */
+struct upload_ctx {
+    struct ingest_request *rq;
+    const struct ingest_upload *up;
+    struct app_name name;
+    struct str spy;    /* never empty */
+    struct str reason; /* of the discard metrics, should decoding fail */
+    uint32_t sample_rate;
+    int64_t from_ns, until_ns;
+};
+/* upload_pprof.c: decode into rq->series; errors as the client shall see them. */
+enum status upload_pprof(struct upload_ctx *u, bool multipart, struct error *err);
+enum status upload_jfr(struct upload_ctx *u, bool multipart, struct error *err);
+/* text_put.c */
+enum status upload_text(struct upload_ctx *u, enum text_format format, struct error *err);
+enum status upload_speedscope(struct upload_ctx *u, struct error *err);
+/* Makes err the 422 of /ingest, code unknown, with `prefix` put before its text. */
+enum status upload_unprocessable(struct error *err, const char *prefix);
+
+/* rate.c */
+struct rate;
+struct rate *rate_new(void);
+void rate_free(struct rate *r);
+/* Takes `bytes` from the tenant's bucket, or nothing and false. */
+bool rate_take(
+    struct rate *r, struct str tenant, double per_s, double burst, uint64_t bytes, int64_t now_ns);
+
+#endif
