@@ -54,6 +54,43 @@ void mutex_unlock(struct mutex *m)
     ASSERT(pthread_mutex_unlock(&m->m) == 0);
 }
 
+void gate_init(struct gate *g)
+{
+    /* Whoever wants to close must not starve behind a stream of readers. */
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    ASSERT(pthread_rwlock_init(&g->l, &attr) == 0);
+    pthread_rwlockattr_destroy(&attr);
+}
+
+void gate_done(struct gate *g)
+{
+    pthread_rwlock_destroy(&g->l);
+}
+
+void gate_enter(struct gate *g)
+{
+    ASSERT(held_n == 0);
+    ASSERT(pthread_rwlock_rdlock(&g->l) == 0);
+}
+
+void gate_leave(struct gate *g)
+{
+    ASSERT(pthread_rwlock_unlock(&g->l) == 0);
+}
+
+void gate_close(struct gate *g)
+{
+    ASSERT(held_n == 0);
+    ASSERT(pthread_rwlock_wrlock(&g->l) == 0);
+}
+
+void gate_open(struct gate *g)
+{
+    ASSERT(pthread_rwlock_unlock(&g->l) == 0);
+}
+
 void cond_init(struct cond *c)
 {
     pthread_condattr_t attr;

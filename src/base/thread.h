@@ -42,6 +42,17 @@ void mutex_lock(struct mutex *m);
 void mutex_lock_next(struct mutex *m);
 void mutex_unlock(struct mutex *m);
 
+/* Many readers or one writer; outside the ranks: taken before every ranked lock. */
+struct gate {
+    pthread_rwlock_t l;
+};
+void gate_init(struct gate *g);
+void gate_done(struct gate *g);
+void gate_enter(struct gate *g); /* shared */
+void gate_leave(struct gate *g);
+void gate_close(struct gate *g); /* alone: waits until everybody has left */
+void gate_open(struct gate *g);
+
 void cond_init(struct cond *c);
 void cond_done(struct cond *c);
 void cond_wait(struct cond *c, struct mutex *m);

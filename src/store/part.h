@@ -23,7 +23,9 @@ struct part_series {
     uint32_t n_labels;
     uint32_t n_types; /* 1..SAMPLE_TYPES_MAX */
     struct part_type types[SAMPLE_TYPES_MAX];
-    struct part_type period;     /* both empty when there is none */
+    struct part_type period; /* both empty when there is none */
+    /* The same as string ids: name, value per label; type, unit per type; period type, unit. */
+    const uint32_t *ids;
     _Atomic uint32_t types_seen; /* bit k: a published row has a total > 0 for type k */
 };
 
@@ -46,6 +48,11 @@ struct part {
     _Atomic uint32_t n_rows_published, n_series_published, n_nodes_published;
     _Atomic int64_t time_min, time_max; /* of published rows; min > max: none */
 };
+
+static inline uint32_t part_series_n_ids(const struct part_series *s)
+{
+    return 2 * (s->n_labels + s->n_types + 1);
+}
 
 static inline struct part_series *part_series(const struct part *p, uint32_t i)
 {

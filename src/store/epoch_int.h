@@ -1,0 +1,80 @@
+/* Private to store: epochs and datasets as the writers see them. A dataset is a part (what readers
+ * see) with a lock, indexes and the account of what the log already has. */
+#ifndef STORE_EPOCH_INT_H
+#define STORE_EPOCH_INT_H
+
+#include "base/thread.h"
+#include "store/part.h"
+
+enum { DATASETS_MAX = 1 << 20, SERIES_MAX = 1 << 24, ROWS_MAX = 1 << 28 };
+
+/* The first strings of every dataset, so that a lost series can be named. */
+enum { DATASET_STRING_NAME = 2, DATASET_STRING_SERVICE_NAME = 3 };
+
+struct epoch;
+
+/* How far the log or a reader is: everything below these ids. */
+struct marks {
+    struct sym_counts sym;
+    uint32_t series, rows;
+};
+
+struct dataset {
+    struct part part; /* first: a part pointer is a dataset pointer */
+    struct epoch *epoch;
+    uint32_t id; /* in the epoch, by creation */
+
+    struct mutex lock;       /* guards everything below and the writer's side of part */
+    struct idmap series_ids; /* by part_series.ids */
+    struct arena memory;     /* bytes of rows, labels and ids of series */
+    size_t index_bytes;
+    size_t charged; /* what the epoch's account has of this dataset */
+    struct marks logged;
+};
+
+/* States: OPEN → SEALED (took its last frame) → gone, when its blocks are published. FAILED is a
+ * sealed epoch whose log broke: only what is published will ever count. */
+struct epoch {
+    uint64_t no;
+    _Atomic uint32_t refs;
+    _Atomic size_t bytes; /* of all datasets */
+    int64_t begun_mono_ns;
+
+    struct mutex lock; /* guards the two below against other writers */
+    struct idmap dataset_ids;
+    struct segvec datasets; /* struct dataset * */
+    _Atomic uint32_t n_datasets;
+    size_t index_bytes;
+
+    uint64_t last_batch; /* durable; the committer's, then fixed */
+    uint32_t n_segments; /* of its log */
+    bool damaged;        /* replay skipped something: its files are kept */
+};
+
+struct epoch *epoch_new(uint64_t no);
+struct epoch *epoch_ref(struct epoch *ep);
+void epoch_unref(struct epoch *ep); /* frees with the last one */
+
+static inline struct dataset *epoch_dataset(const struct epoch *ep, uint32_t i)
+{
+    return *SEGVEC_AT(&ep->datasets, struct dataset *, i);
+}
+
+/* Finds or makes; NULL when the epoch has DATASETS_MAX. */
+struct dataset *epoch_dataset_get(struct epoch *ep, struct str tenant, struct str service);
+
+struct marks dataset_marks(const struct dataset *ds);
+/* The series with these ids (layout of part_series.ids), new if there is none; UINT32_MAX when
+ * full. Under the lock. */
+uint32_t dataset_series(
+    struct dataset *ds, const uint32_t *ids, uint32_t n_labels, uint32_t n_types, bool index);
+/* Appends a row; bytes are copied. False when full. Under the lock. */
+bool dataset_row(struct dataset *ds, const struct part_row *row);
+/* Brings the epoch's account up to date. Under the lock. */
+void dataset_charge(struct dataset *ds);
+/* No more data: frees what only interning needs. */
+void dataset_seal(struct dataset *ds);
+/* Makes rows below `to` visible. Only the committer, replay and block readers. */
+void dataset_publish(struct dataset *ds, const struct marks *to);
+
+#endif

@@ -1,0 +1,88 @@
+/* Private to store: the store itself and the commit queue.
+ *
+ * Lock order: gate, epoch.lock, dataset locks (by id), queue, view. The gate is held shared by
+ * every append from the look-up of its epoch to its place in the queue, and closed for a switch of
+ * epochs: so all frames of an epoch are queued before the first of the next. */
+#ifndef STORE_STORE_INT_H
+#define STORE_STORE_INT_H
+
+#include "store/epoch_int.h"
+#include "store/store.h"
+#include "store/wal_int.h"
+
+enum { STORE_EPOCHS_MAX = 4096 };
+
+/* What a frame makes visible once it is durable. */
+struct commit_section {
+    struct dataset *ds;
+    struct marks to;
+};
+
+/* A frame on its way to the disk. `frame` is empty for a barrier: done is called in its turn. */
+struct commit_item {
+    struct commit_item *next;
+    struct epoch *epoch; /* a reference */
+    struct buf frame;
+    store_done_fn done;
+    void *ctx;
+    uint32_t n_rows;
+    uint64_t n_samples;
+    uint32_t n_sections;
+    struct commit_section sections[];
+};
+
+struct store {
+    struct store_config cfg;
+    struct fs *fs;
+    char dir[WAL_PATH_MAX - 256];
+    struct fs_file *lock_file;
+    uint8_t id[16];
+
+    struct gate gate;    /* guards the two below */
+    struct epoch *epoch; /* takes new data; a reference */
+    bool writable;
+    char why_not[256];
+    _Atomic uint64_t next_seq;
+    _Atomic uint64_t next_epoch;
+
+    struct mutex queue_lock;
+    struct cond queue_wake;
+    struct commit_item *queue_head, **queue_tail;
+    size_t queue_bytes;
+    bool stopping;
+
+    struct wal wal; /* the committer's */
+    pthread_t committer;
+
+    struct mutex view_lock;                 /* guards the set of epochs that are served */
+    struct epoch *epochs[STORE_EPOCHS_MAX]; /* references, oldest first */
+    uint32_t n_epochs;
+};
+
+/* commit.c */
+enum status commit_start(struct store *s, struct error *err);
+void commit_stop(struct store *s); /* drains first */
+/* False when the queue is full (nothing taken). */
+bool commit_enqueue(struct store *s, struct commit_item *item);
+/* Opens the log of a new epoch that follows `previous`; 0 or errno. The committer, or store_open.
+ */
+int commit_log_begin(struct store *s, struct epoch *ep, uint64_t previous, uint64_t previous_batch);
+/* A new, empty epoch takes over as the one that takes data; the gate is closed meanwhile. With
+ * why_not, uploads are refused from then on. Any thread that holds no lock. */
+void commit_switch(struct store *s, const char *why_not);
+
+/* replay.c: every epoch of the log directory, into s->epochs; sets next_seq and next_epoch. */
+enum status replay_all(
+    struct store *s, uint64_t *ret_last_epoch, uint64_t *ret_last_batch, struct error *err);
+
+/* datadir.c */
+enum status datadir_open(struct store *s, struct error *err);
+void datadir_close(struct store *s);
+
+void store_epochs_add(struct store *s, struct epoch *ep); /* takes the reference */
+size_t store_head_bytes(struct store *s);
+
+/* append.c */
+enum { FRAME_BYTES_MAX = 48 << 20 };
+
+#endif
