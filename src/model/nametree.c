@@ -1,0 +1,381 @@
+/* Name trees: see nametree.h.
+ *
+ * Adding a part is two passes over its stack nodes. High to low marks the nodes that have a value
+ * at or below them (a parent has the smaller index, so its mark comes in time); low to high maps
+ * each marked node to a node of ours, which is one lookup of (parent, name). A location resolves
+ * to its name once per call and is then one array load:
+ *
+ *     stack node ── location ── line ── function ── string ── name id
+ *                   └ location_names ┘              └ string_names
+ *
+ * Finishing sums totals high to low and sorts children without comparing them: the distinct names
+ * are sorted once, then nodes go to their parents in the order of their names.
+ *
+ * Invariants:
+ *  1. nodes[0] is the root with self 0, names[0] the empty text; nodes[i].parent < i for i > 0.
+ *  2. (parent, name) is unique, names are unique by text.
+ *  3. totals are at least self plus the totals of the children, never negative.
+ * Memory: names and nodes in the arena; the two indexes on the heap, each growth refused unless the
+ * arena's limit has that much left; scratch on the heap, freed on return, 4 bytes per element of
+ * the symbols that were added. One thread. */
+#include "model/nametree.h"
+
+#include <inttypes.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+/* In place of a name id. */
+enum { NAME_SEVERAL = UINT32_MAX - 1 };
+
+static enum status no_memory(struct error *err)
+{
+    FAIL(err, ST_RESOURCE_EXHAUSTED, "the name tree exceeds the memory of the query");
+}
+
+void nametree_init(struct nametree *t, struct arena *arena)
+{
+    *t = (struct nametree){.arena = arena};
+    idmap_init(&t->name_ids, NULL);
+    idmap_init(&t->node_ids, NULL);
+}
+
+void nametree_done(struct nametree *t)
+{
+    idmap_done(&t->name_ids);
+    idmap_done(&t->node_ids);
+    *t = (struct nametree){.arena = t->arena};
+}
+
+/* The indexes live on the heap; the arena's limit bounds them all the same. */
+static bool index_put(struct nametree *t, struct idmap *m, uint64_t hash, uint32_t id)
+{
+    if (idmap_growth(m, 1) > t->arena->limit - t->arena->used) {
+        t->arena->full = true;
+        return false;
+    }
+    return idmap_put(m, hash, id);
+}
+
+static uint32_t find_name(const struct nametree *t, struct str name, uint64_t hash)
+{
+    uint32_t id;
+    struct idmap_probe p = idmap_start(&t->name_ids, hash);
+    while (idmap_next(&t->name_ids, &p, &id))
+        if (str_eq(t->names[id], name))
+            return id;
+    return SYM_NONE;
+}
+
+uint32_t nametree_find_name(const struct nametree *t, struct str name)
+{
+    return find_name(t, name, hash_str(name));
+}
+
+static uint32_t add_name(struct nametree *t, struct str name, uint64_t hash)
+{
+    if (t->n_names == t->cap_names) {
+        struct str *v = arena_vec_grow(
+            t->arena, t->names, t->n_names, &t->cap_names, sizeof *t->names);
+        if (!v)
+            return SYM_NONE;
+        t->names = v;
+    }
+    struct str copy = arena_str(t->arena, name);
+    if (!copy.p || !index_put(t, &t->name_ids, hash, t->n_names))
+        return SYM_NONE;
+    t->names[t->n_names] = copy;
+    return t->n_names++;
+}
+
+static bool add_node(struct nametree *t, uint32_t parent, uint32_t name)
+{
+    if (t->n_nodes == t->cap_nodes) {
+        struct name_node *v = arena_vec_grow(
+            t->arena, t->nodes, t->n_nodes, &t->cap_nodes, sizeof *t->nodes);
+        if (!v)
+            return false;
+        t->nodes = v;
+    }
+    t->nodes[t->n_nodes++] = (struct name_node){.parent = parent, .name = name};
+    return true;
+}
+
+/* Makes the root and its name if they are not there yet: init cannot fail, so adding does it. */
+static bool have_root(struct nametree *t)
+{
+    t->finished = false;
+    if (t->n_nodes)
+        return true;
+    if (t->n_names == 0 && add_name(t, STR_EMPTY, hash_str(STR_EMPTY)) == SYM_NONE)
+        return false;
+    return add_node(t, 0, 0);
+}
+
+uint32_t nametree_name(struct nametree *t, struct str name)
+{
+    if (!have_root(t))
+        return SYM_NONE;
+    uint64_t hash = hash_str(name);
+    uint32_t id = find_name(t, name, hash);
+    return id != SYM_NONE ? id : add_name(t, name, hash);
+}
+
+static uint32_t child_of(struct nametree *t, uint32_t parent, uint32_t name)
+{
+    uint64_t hash = hash_u64(parent, name);
+    uint32_t id;
+    struct idmap_probe p = idmap_start(&t->node_ids, hash);
+    while (idmap_next(&t->node_ids, &p, &id))
+        if (t->nodes[id].parent == parent && t->nodes[id].name == name)
+            return id;
+    id = t->n_nodes;
+    return add_node(t, parent, name) && index_put(t, &t->node_ids, hash, id) ? id : SYM_NONE;
+}
+
+uint32_t nametree_child(struct nametree *t, uint32_t parent, uint32_t name)
+{
+    if (!have_root(t))
+        return SYM_NONE;
+    ASSERT(parent < t->n_nodes && name < t->n_names);
+    return child_of(t, parent, name);
+}
+
+static enum status add_self(struct nametree *t, uint32_t node, int64_t self, struct error *err)
+{
+    if (node == 0)
+        return ST_OK;
+    if (self < 0)
+        FAIL(err, ST_OUT_OF_RANGE, "a name tree cannot hold negative values");
+    int64_t sum;
+    if (__builtin_add_overflow(t->nodes[node].self, self, &sum))
+        FAIL(err, ST_OUT_OF_RANGE, "sum of samples leaves the 64-bit range");
+    t->nodes[node].self = sum;
+    return ST_OK;
+}
+
+enum status nametree_add_path(
+    struct nametree *t, const struct str *names, uint32_t n, int64_t self, struct error *err)
+{
+    if (!have_root(t))
+        return no_memory(err);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t name = nametree_name(t, names[i]);
+        at = name == SYM_NONE ? SYM_NONE : child_of(t, at, name);
+        if (at == SYM_NONE)
+            return no_memory(err);
+    }
+    return add_self(t, at, self, err);
+}
+
+/* Adding symbols */
+
+/* id → name id, SYM_NONE where not known yet; grows to the ids that are asked for, because the
+ * symbols may be growing under another thread and their counts are not ours to read. */
+struct name_cache {
+    uint32_t *v;
+    uint32_t n;
+};
+
+static uint32_t *cache_slot(struct name_cache *c, uint32_t id)
+{
+    if (LIKELY(id < c->n))
+        return &c->v[id];
+    size_t want = MAX(MAX((size_t)id + 1, (size_t)c->n * 2), (size_t)1024);
+    uint32_t *v = want > UINT32_MAX ? NULL : mem_grow(c->v, want * sizeof *v);
+    if (!v)
+        return NULL;
+    memset(v + c->n, 0xFF, (want - c->n) * sizeof *v);
+    *c = (struct name_cache){v, (uint32_t)want};
+    return &v[id];
+}
+
+struct adder {
+    struct nametree *t;
+    const struct symtab *sym;
+    uint32_t *map; /* stack node → mark, then our node */
+    struct name_cache location_names, string_names;
+};
+
+static uint32_t function_name(struct adder *a, uint32_t line)
+{
+    uint32_t string = sym_function(a->sym, sym_line(a->sym, line)->function)->name;
+    uint32_t *slot = cache_slot(&a->string_names, string);
+    if (!slot)
+        return SYM_NONE;
+    if (*slot == SYM_NONE)
+        *slot = nametree_name(a->t, sym_string(a->sym, string));
+    return *slot;
+}
+
+/* `libc.so.6!0x1234`: no symbols, but the samples are not lost. */
+static uint32_t address_name(struct adder *a, const struct sym_location *loc)
+{
+    struct str file = loc->mapping == SYM_NONE
+                          ? STR_EMPTY
+                          : sym_string(a->sym, sym_mapping(a->sym, loc->mapping)->filename);
+    size_t slash = str_rfind_char(file, '/');
+    struct str base = slash == STR_NPOS ? file : str_skip(file, slash + 1);
+    char hex[32];
+    int n = snprintf(hex, sizeof hex, "!0x%" PRIx64, loc->address);
+    struct str name = arena_str_join(
+        a->t->arena, base.n ? base : STR("unknown"), str_make(hex, (size_t)n));
+    return name.p ? nametree_name(a->t, name) : SYM_NONE;
+}
+
+/* A name id, NAME_SEVERAL for inlined lines, SYM_NONE without memory. */
+static uint32_t location_name(struct adder *a, uint32_t location)
+{
+    uint32_t *slot = cache_slot(&a->location_names, location);
+    if (!slot || LIKELY(*slot != SYM_NONE))
+        return slot ? *slot : SYM_NONE;
+    const struct sym_location *loc = sym_location(a->sym, location);
+    if (loc->n_lines == 0)
+        *slot = address_name(a, loc);
+    else if (loc->n_lines == 1)
+        *slot = function_name(a, loc->first_line);
+    else
+        *slot = NAME_SEVERAL;
+    return *slot;
+}
+
+/* Our node for `location` called from our node `parent`; outermost line first. */
+static uint32_t frame_node(struct adder *a, uint32_t parent, uint32_t location)
+{
+    uint32_t name = location_name(a, location);
+    if (UNLIKELY(name == SYM_NONE))
+        return SYM_NONE;
+    if (LIKELY(name != NAME_SEVERAL))
+        return child_of(a->t, parent, name);
+    const struct sym_location *loc = sym_location(a->sym, location);
+    for (uint32_t i = loc->n_lines; i-- > 0 && parent != SYM_NONE;) {
+        name = function_name(a, loc->first_line + i);
+        parent = name == SYM_NONE ? SYM_NONE : child_of(a->t, parent, name);
+    }
+    return parent;
+}
+
+/* map[i] = 1 for every node with a value at or below it, else 0. */
+static void mark(struct adder *a, const int64_t *sums, uint32_t n_nodes)
+{
+    memset(a->map, 0, (size_t)n_nodes * sizeof *a->map);
+    for (uint32_t i = n_nodes; i-- > 1;) {
+        if (sums[i] == 0 && a->map[i] == 0)
+            continue;
+        uint32_t parent = sym_node(a->sym, i).parent;
+        ASSERT(parent < i);
+        a->map[i] = 1;
+        a->map[parent] = 1;
+    }
+}
+
+static enum status add_marked(
+    struct adder *a, const int64_t *sums, uint32_t n_nodes, struct error *err)
+{
+    a->map[0] = 0;
+    for (uint32_t i = 1; i < n_nodes; i++) {
+        if (a->map[i] == 0)
+            continue;
+        struct sym_node node = sym_node(a->sym, i);
+        a->map[i] = frame_node(a, a->map[node.parent], node.location);
+        if (a->map[i] == SYM_NONE)
+            return no_memory(err);
+        TRY(add_self(a->t, a->map[i], sums[i], err));
+    }
+    return ST_OK;
+}
+
+enum status nametree_add(struct nametree *t, const struct symtab *sym, const int64_t *sums,
+    uint32_t n_nodes, struct error *err)
+{
+    if (!have_root(t))
+        return no_memory(err);
+    if (n_nodes < 2)
+        return ST_OK;
+    struct adder a = {.t = t, .sym = sym, .map = mem_try((size_t)n_nodes * sizeof *a.map)};
+    enum status st = ST_OK;
+    if (a.map) {
+        mark(&a, sums, n_nodes);
+        st = add_marked(&a, sums, n_nodes, err);
+    } else {
+        st = no_memory(err);
+    }
+    mem_free(a.map);
+    mem_free(a.location_names.v);
+    mem_free(a.string_names.v);
+    return st;
+}
+
+/* Finishing */
+
+static enum status sum_totals(struct nametree *t, struct error *err)
+{
+    for (uint32_t i = 0; i < t->n_nodes; i++)
+        t->nodes[i].total = t->nodes[i].self;
+    for (uint32_t i = t->n_nodes; i-- > 1;) {
+        struct name_node *parent = &t->nodes[t->nodes[i].parent];
+        if (__builtin_add_overflow(parent->total, t->nodes[i].total, &parent->total))
+            FAIL(err, ST_OUT_OF_RANGE, "sum of samples leaves the 64-bit range");
+    }
+    return ST_OK;
+}
+
+static int by_name(const void *x, const void *y, void *names)
+{
+    const struct str *v = names;
+    return str_cmp(v[*(const uint32_t *)x], v[*(const uint32_t *)y]);
+}
+
+/* Gives every parent its place in `children`, of the size of its family. */
+static void place_families(struct nametree *t)
+{
+    for (uint32_t i = 0; i < t->n_nodes; i++)
+        t->nodes[i].n_children = 0;
+    for (uint32_t i = 1; i < t->n_nodes; i++)
+        t->nodes[t->nodes[i].parent].n_children++;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < t->n_nodes; i++) {
+        t->nodes[i].first_child = at;
+        at += t->nodes[i].n_children;
+        t->nodes[i].n_children = 0; /* counted again while filling */
+    }
+}
+
+/* Scratch: order and head have n_names elements, next has n_nodes. */
+static void sort_children(struct nametree *t, uint32_t *order, uint32_t *head, uint32_t *next)
+{
+    for (uint32_t k = 0; k < t->n_names; k++) {
+        order[k] = k;
+        head[k] = 0; /* ends a list: the root is in none */
+    }
+    qsort_r(order, t->n_names, sizeof *order, by_name, t->names);
+    for (uint32_t i = t->n_nodes; i-- > 1;) {
+        next[i] = head[t->nodes[i].name];
+        head[t->nodes[i].name] = i;
+    }
+    for (uint32_t k = 0; k < t->n_names; k++) {
+        for (uint32_t i = head[order[k]]; i; i = next[i]) {
+            struct name_node *parent = &t->nodes[t->nodes[i].parent];
+            t->children[parent->first_child + parent->n_children++] = i;
+        }
+    }
+}
+
+enum status nametree_finish(struct nametree *t, struct error *err)
+{
+    if (!have_root(t))
+        return no_memory(err);
+    TRY(sum_totals(t, err));
+    t->children = ARENA_ARRAY(t->arena, uint32_t, t->n_nodes);
+    uint32_t *scratch = mem_try(((size_t)t->n_names * 2 + t->n_nodes) * sizeof *scratch);
+    if (!t->children || !scratch) {
+        mem_free(scratch);
+        return no_memory(err);
+    }
+    place_families(t);
+    sort_children(t, scratch, scratch + t->n_names, scratch + (size_t)t->n_names * 2);
+    mem_free(scratch);
+    t->finished = true;
+    return ST_OK;
+}
