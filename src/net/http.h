@@ -65,7 +65,8 @@ struct http_response {
 void http_reply(struct http_request *rq, struct http_response *rs);
 void http_abandon(struct http_request *rq);
 
-/* {"code":"…","message":"…"}\n with nosniff; status from err->http or the code. */
+/* {"code":"…","message":"…"}\n with nosniff; the code is err->code's text, the status err->http or
+ * the one of the code. */
 void http_reply_error(struct http_request *rq, const struct error *err);
 void http_reply_text(struct http_request *rq, int status, struct str content_type, struct str body);
 
@@ -79,7 +80,7 @@ struct http_route {
     void *ctx;
     bool on_loop; /* cheap and never blocks: run without a worker */
     /* Replies for a body over body_bytes_max (rq->body is empty; *_seen: bytes announced or read).
-     * NULL: 413 JSON "request body too large". */
+     * Runs on the loop: must not block. NULL: 413 JSON "request body too large". */
     void (*too_large)(struct http_request *rq, uint64_t seen, uint64_t max);
     uint64_t body_bytes_max; /* 0: the server's */
 };
@@ -91,14 +92,18 @@ struct http_server_config {
     uint32_t connections_max;   /* default 16384 */
     uint32_t header_bytes_max;  /* default 64 KiB */
     uint64_t body_bytes_max;    /* default 256 MiB */
-    uint64_t body_budget_bytes; /* all bodies in flight; default 1/8 of memory */
+    uint64_t body_budget_bytes; /* all bodies in flight; 0: 1/8 of memory, at least 64 MiB */
     uint32_t queue_max;         /* requests that wait for a worker; then 503 */
+    /* Whole header; body and reply between two signs of progress; between two requests. */
     int64_t header_timeout_ns, body_timeout_ns, write_timeout_ns, idle_timeout_ns;
-    struct str path_prefix; /* "/x": stripped from every path; others 404 */
-    /* Runs before routing on every request; not ST_OK: the error is the answer. May be NULL. */
+    int64_t budget_timeout_ns; /* how long a body waits for room in the budget; then 503 */
+    struct str path_prefix;    /* "/x": stripped from every path; others 404 */
+    /* Runs before routing on every request, when its header is complete (the body is still empty);
+     * not ST_OK: the error is the answer. On the loop: must not block. May be NULL. */
     enum status (*check)(struct http_request *rq, struct error *err);
 };
 
+/* A request body may not be larger than the budget either, whatever the other limits say. */
 struct http_server;
 void http_server_config_init(struct http_server_config *cfg); /* the defaults */
 enum status http_server_start(const struct http_server_config *cfg, const struct http_route *routes,
