@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Replays the recorded clients into a fresh server and compares its answers with the recorded ones.
+
+    run.py BUILD [CLIENT …]       all answers of the named clients (default: the whole list below)
+    run.py BUILD --restart …      the same, with the server killed and started again in between
+
+Deviations on purpose are in deviations.jsonl, each with its reason and a test of our value.
+"""
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from server import OLD_DATA, Server  # noqa: E402
+
+# Everything that HTTP/1.1 carries without OTLP.
+CLIENTS = ["go-auth", "go-legacy", "go-sdk", "java-auth", "java-collapsed", "java-ctimer", "java-extra",
+           "java-legacy", "java-live", "java-rfc", "java-sampling", "java-spring", "java-wall", "node",
+           "node-legacy", "python", "python-legacy", "python-mem", "python-wall", "rust", "rust-mem",
+           "ingest-curl"]
+
+
+def check(url, client, *more):
+    r = subprocess.run([sys.executable, os.path.join(HERE, "conformance.py"), "check", "--url", url,
+                        "--captures", os.path.join(HERE, "captures"), "--answers",
+                        os.path.join(HERE, "answers"), "--only", client, "--settle", "0", "--allow",
+                        os.path.join(HERE, "deviations.jsonl"), *more], capture_output=True, text=True)
+    last = r.stdout.strip().split("\n")[-1].replace(",", "").split()
+    print(f"{client}: {r.stdout if r.returncode else ' '.join(last)}{r.stderr}", flush=True)
+    return int(last[0]), int(last[2])
+
+
+def main():
+    build = sys.argv[1]
+    restart = "--restart" in sys.argv
+    clients = [a for a in sys.argv[2:] if not a.startswith("--")] or CLIENTS
+    passed = failed = 0
+    with Server(build, OLD_DATA) as s:
+        for client in clients:
+            good, bad = check(s.url, client)
+            passed, failed = passed + good, failed + bad
+        if restart:
+            s.kill()
+            s.start()
+            for client in clients:
+                good, bad = check(s.url, client, "--no-replay")
+                passed, failed = passed + good, failed + bad
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
