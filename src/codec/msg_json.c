@@ -243,9 +243,8 @@ static enum status take_member(struct json_decoder *d, struct json_frame *top)
     if (top->seen & bit) {
         uint32_t line, column;
         json_position(&d->r, &line, &column);
-        struct str shown = json_shown(&d->r);
-        FAIL(d->err, ST_INVALID_ARGUMENT, "(line %u:%u): duplicate field %.*s", line, column,
-            STR_ARG(shown));
+        FAIL(d->err, ST_INVALID_ARGUMENT, "(line %u:%u): duplicate field \"%.*s\"", line, column,
+            STR_ARG(d->r.text));
     }
     top->seen |= bit;
     return take_value(d, top, f);
