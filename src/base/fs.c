@@ -193,7 +193,7 @@ enum status fs_read_all(
     e = fs->file_size(fs, f, &size);
     bool fits = !e && size <= limit && buf_reserve(out, (size_t)size);
     size_t got = 0;
-    if (fits)
+    if (fits && size)
         e = fs->file_read(fs, f, 0, out->p + out->n, (size_t)size, &got);
     fs->file_close(fs, f);
     if (e)

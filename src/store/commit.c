@@ -25,7 +25,7 @@
 #include "base/metrics.h"
 #include "store/frame_int.h"
 
-enum { BATCH_BYTES = 8 << 20, RETRY_NS = 1000000000 };
+enum { BATCH_BYTES = 8 << 20 };
 
 static void item_free(struct commit_item *item)
 {
@@ -116,7 +116,7 @@ int commit_log_begin(struct store *s, struct epoch *ep, uint64_t previous, uint6
     return e;
 }
 
-void commit_switch(struct store *s, const char *why_not)
+struct epoch *commit_switch(struct store *s, const char *why_not)
 {
     struct epoch *fresh = epoch_new(atomic_fetch_add(&s->next_epoch, 1));
     gate_close(&s->gate);
@@ -133,10 +133,11 @@ void commit_switch(struct store *s, const char *why_not)
         s->n_epochs--;
     }
     ASSERT(s->n_epochs < STORE_EPOCHS_MAX);
-    s->epochs[s->n_epochs++] = fresh;
+    s->epochs[s->n_epochs++] = epoch_ref(fresh);
     mutex_unlock(&s->view_lock);
     gate_open(&s->gate);
     epoch_unref(old);
+    return fresh;
 }
 
 static void set_writable(struct store *s)
@@ -145,6 +146,28 @@ static void set_writable(struct store *s)
     s->writable = true;
     gate_open(&s->gate);
     metric_set(M_STORE_WRITABLE, 1);
+}
+
+/* A new epoch in place of the one that failed, and its log, which says how far that one counts.
+ * Somebody may seal the new epoch meanwhile: its log is begun all the same and stays empty. */
+static bool begin_after(struct store *s, uint64_t failed, uint64_t last, const char *why)
+{
+    wal_segment_close(&s->wal);
+    struct epoch *fresh = commit_switch(s, why);
+    int e = commit_log_begin(s, fresh, failed, last);
+    epoch_unref(fresh);
+    return e == 0;
+}
+
+/* Between two tries; false when the store stops. */
+static bool pause_for_retry(struct store *s)
+{
+    mutex_lock(&s->queue_lock);
+    bool stop = s->stopping;
+    if (!stop)
+        cond_wait_until(&s->queue_wake, &s->queue_lock, clock_mono_ns() + s->cfg.log_retry_ns);
+    mutex_unlock(&s->queue_lock);
+    return !stop;
 }
 
 /* Steps 1 to 3 of the head comment. `batch` was written in part or in doubt. */
@@ -156,23 +179,15 @@ static void log_failed(struct store *s, struct commit_item *batch, int e)
     LOG_ERROR("write-ahead log failed", "epoch=%" PRIu64 " last_batch=%" PRIu64 " err=%s", failed,
         last, LOG_STR(str_from(strerror(e))));
     metric_set(M_STORE_WRITABLE, 0);
-    wal_segment_close(&s->wal);
-    commit_switch(s, why);
+    bool known = begin_after(s, failed, last, why);
+    /* Everything queued by now is of epochs that take nothing any more. */
     for (struct commit_item *rest; (rest = take_batch(s, false));)
         finish(rest, ST_UNAVAILABLE, why);
-    bool known = commit_log_begin(s, s->epoch, failed, last) == 0;
     finish(batch, known ? ST_UNAVAILABLE : ST_DATA_LOSS, why);
     while (!known) {
-        wal_segment_close(&s->wal);
-        mutex_lock(&s->queue_lock);
-        bool stop = s->stopping;
-        if (!stop)
-            cond_wait_until(&s->queue_wake, &s->queue_lock, clock_mono_ns() + RETRY_NS);
-        mutex_unlock(&s->queue_lock);
-        if (stop)
+        if (!pause_for_retry(s))
             return;
-        commit_switch(s, why);
-        known = commit_log_begin(s, s->epoch, failed, last) == 0;
+        known = begin_after(s, failed, last, why);
     }
     set_writable(s);
     LOG_INFO("write-ahead log works again", "epoch=%" PRIu64, s->wal.epoch);

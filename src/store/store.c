@@ -54,6 +54,8 @@ enum status store_open(const struct store_config *cfg, struct store **ret_store,
     struct store *s = NEW(struct store);
     s->cfg = *cfg;
     s->fs = cfg->fs;
+    if (s->cfg.log_retry_ns == 0)
+        s->cfg.log_retry_ns = NS_PER_S;
     locks_init(s);
     enum status st = datadir_open(s, err);
     if (st == ST_OK)
@@ -92,6 +94,11 @@ size_t store_head_bytes(struct store *s)
         bytes += atomic_load(&s->epochs[i]->bytes);
     mutex_unlock(&s->view_lock);
     return bytes;
+}
+
+void store_seal(struct store *s)
+{
+    epoch_unref(commit_switch(s, NULL));
 }
 
 bool store_writable(struct store *s, struct str *ret_why, struct arena *arena)

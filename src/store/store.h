@@ -19,8 +19,7 @@ struct store_config {
     uint64_t head_bytes_max;    /* both epochs together; default 1/4 of memory */
     uint64_t segment_bytes_max; /* of one log file */
     uint64_t queue_bytes_max;   /* frames that wait for the disk */
-    int64_t epoch_ns_max;       /* an epoch older than this is sealed; 0 = never */
-    int64_t commit_delay_ns;    /* how long a batch waits for company; 0 = not at all */
+    int64_t log_retry_ns;       /* pause between tries to begin a new log; 0 = one second */
 };
 
 /* Replays the log. Errors name the path and what to do (locked by another process, not writable,
@@ -43,6 +42,9 @@ typedef void (*store_done_fn)(void *ctx, enum status st, const struct error *err
  * (ST_RESOURCE_EXHAUSTED: a limit, named; ST_UNAVAILABLE: the log is down or its queue full). */
 enum status store_append(struct store *s, struct str tenant, const struct store_row *rows,
     uint32_t n_rows, store_done_fn done, void *ctx, struct error *err);
+
+/* Begins a new epoch: what comes from now on goes into a new log. */
+void store_seal(struct store *s);
 
 /* False when uploads would be refused; *ret_why says why (static text or errno text). */
 bool store_writable(struct store *s, struct str *ret_why, struct arena *arena);

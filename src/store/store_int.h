@@ -69,7 +69,7 @@ bool commit_enqueue(struct store *s, struct commit_item *item);
 int commit_log_begin(struct store *s, struct epoch *ep, uint64_t previous, uint64_t previous_batch);
 /* A new, empty epoch takes over as the one that takes data; the gate is closed meanwhile. With
  * why_not, uploads are refused from then on. Any thread that holds no lock. */
-void commit_switch(struct store *s, const char *why_not);
+struct epoch *commit_switch(struct store *s, const char *why_not); /* a reference */
 
 /* replay.c: every epoch of the log directory, into s->epochs; sets next_seq and next_epoch. */
 enum status replay_all(
