@@ -1,0 +1,138 @@
+/* The upload endpoints: /ingest, its alias, and push.v1.PusherService/Push.
+ *
+ * A handler finds the tenant, hands the request to ingest and returns; the answer is sent from
+ * ingest's completion, which runs on the committer's thread once the upload is durable, or at once
+ * when it is refused. ST_DATA_LOSS closes the connection without an answer: whether the upload is
+ * stored cannot be known, and either answer could be a lie. */
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "server/server_int.h"
+
+/* What ingest gets of a tenant; its ingest_config.limits. */
+static void limits_of(void *ctx, struct str tenant, struct ingest_limits *ret_limits)
+{
+    struct config_limits l;
+    overrides_limits(ctx, tenant, &l);
+    config_limits_ingest(&l, ret_limits);
+}
+
+struct ingest *server_ingest_new(struct server *s)
+{
+    struct ingest_config cfg = {.store = s->store, .limits = limits_of, .ctx = s->overrides};
+    return ingest_new(&cfg);
+}
+
+static void upload_done(void *ctx, enum status st, const struct error *err)
+{
+    struct http_request *rq = ctx;
+    if (st == ST_OK) {
+        struct http_response rs = {.status = 200};
+        http_reply(rq, &rs);
+    } else if (st == ST_DATA_LOSS) {
+        http_abandon(rq);
+    } else {
+        http_reply_error(rq, err);
+    }
+}
+
+static struct str param(struct http_request *rq, struct str name)
+{
+    struct str v;
+    return http_query_get(rq, name, &v) ? v : (struct str){0};
+}
+
+static void handle_ingest(struct http_request *rq, void *ctx)
+{
+    struct server *s = ctx;
+    struct error err = {0};
+    bool utf8_names;
+    if (!server_accept(rq, &utf8_names))
+        return;
+    struct ingest_upload up = {
+        .name = param(rq, STR("name")),
+        .from = param(rq, STR("from")),
+        .until = param(rq, STR("until")),
+        .sample_rate = param(rq, STR("sampleRate")),
+        .spy_name = param(rq, STR("spyName")),
+        .format = param(rq, STR("format")),
+        .content_type = http_header_get(rq, STR("content-type")),
+        .body = rq->body,
+        .arena = &rq->arena,
+        .now_ns = clock_wall_ns(),
+    };
+    if (server_tenant(s, rq, &up.tenant, &err) != ST_OK) {
+        http_reply_error(rq, &err);
+        return;
+    }
+    ingest_upload(s->ingest, &up, upload_done, rq);
+}
+
+static void ingest_too_large(struct http_request *rq, uint64_t seen, uint64_t max)
+{
+    struct error err = {0};
+    metric_add(M_DISCARDED_SAMPLES, 1, STR("body_size_limit_exceeded"), STR(""));
+    metric_add(M_DISCARDED_BYTES, (double)seen, STR("body_size_limit_exceeded"), STR(""));
+    (void)error_set(&err, ST_INVALID_ARGUMENT, __FILE__, __LINE__,
+        "request body too large: %llu bytes, limit %llu (ingestion_body_limit_mb)",
+        (unsigned long long)seen, (unsigned long long)max);
+    err.http = 413;
+    http_reply_error(rq, &err);
+}
+
+static void push_done(void *ctx, enum status st, const struct error *err)
+{
+    static const struct m_empty empty;
+    struct connect_call *call = ctx;
+    if (st == ST_OK)
+        connect_reply(call, &empty);
+    else if (st == ST_DATA_LOSS)
+        http_abandon(call->rq);
+    else
+        connect_fail(call, err);
+}
+
+static void handle_push(struct connect_call *call, const void *request, void *ctx)
+{
+    struct server *s = ctx;
+    struct error err = {0};
+    bool utf8_names;
+    if (!server_accept(call->rq, &utf8_names))
+        return;
+    struct ingest_push push = {
+        .request = request,
+        .arena = call->arena,
+        .now_ns = clock_wall_ns(),
+    };
+    if (server_tenant(s, call->rq, &push.tenant, &err) != ST_OK) {
+        connect_fail(call, &err);
+        return;
+    }
+    ingest_push(s->ingest, &push, push_done, call);
+}
+
+void ingest_http_routes(struct server *s, struct route_list *l)
+{
+    struct http_route r = {
+        .methods = HTTP_M_POST,
+        .path = "/ingest",
+        .name = "ingest",
+        .handler = handle_ingest,
+        .ctx = s,
+        .too_large = ingest_too_large,
+        .body_bytes_max = s->body_bytes_max,
+    };
+    route_add(l, &r);
+    r.path = "/pyroscope/ingest";
+    r.name = "pyroscope_ingest";
+    route_add(l, &r);
+    struct connect_method push = {
+        .path = "/push.v1.PusherService/Push",
+        .name = "push_v1_pusherservice_push",
+        .request = &m_push_request_desc,
+        .response = &m_empty_desc,
+        .fn = handle_push,
+        .ctx = s,
+        .message_bytes_max = s->body_bytes_max,
+    };
+    route_add_method(l, &push);
+}

@@ -1,0 +1,89 @@
+/* See machine.h. Memory is the smaller of the machine's and of the control group's (v2, then v1);
+ * processors are those that the scheduler lets us run on. All reads are small files of the kernel;
+ * what cannot be read counts as absent. Any thread. */
+#include "server/machine.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+
+enum { PROC_FILE_BYTES = 4096 };
+
+/* Files of /proc have no size: read until the end, cut at the buffer. */
+static struct str read_small(const char *path, char out[PROC_FILE_BYTES])
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(out, 1, PROC_FILE_BYTES, f) : 0;
+    if (f)
+        fclose(f);
+    return str_make(out, n);
+}
+
+static uint64_t group_limit(const char *path)
+{
+    char raw[PROC_FILE_BYTES];
+    uint64_t v;
+    return str_to_u64(str_trim(read_small(path, raw)), &v) && v ? v : UINT64_MAX;
+}
+
+uint64_t machine_memory_bytes(void)
+{
+    uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    all = MIN(all, group_limit("/sys/fs/cgroup/memory.max"));
+    return MIN(all, group_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+}
+
+uint32_t machine_processors(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return (uint32_t)MAX(n, 1);
+}
+
+/* The n-th word of a line, from 0. */
+static uint64_t word_u64(struct str s, int n)
+{
+    struct str_split it = {s, false};
+    struct str w;
+    uint64_t v = 0;
+    for (int i = 0; i <= n && str_split_next(&it, ' ', &w); i++)
+        if (i == n && !str_to_u64(str_trim(w), &v))
+            v = 0;
+    return v;
+}
+
+static void metrics_memory(void)
+{
+    char raw[PROC_FILE_BYTES];
+    struct str s = read_small("/proc/self/statm", raw);
+    double page = (double)sysconf(_SC_PAGESIZE);
+    metric_set(M_PROCESS_VIRT, (double)word_u64(s, 0) * page);
+    metric_set(M_PROCESS_RSS, (double)word_u64(s, 1) * page);
+}
+
+static void metrics_files(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    uint32_t n = 0;
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    struct rlimit lim = {0};
+    getrlimit(RLIMIT_NOFILE, &lim);
+    metric_set(M_PROCESS_FDS, n > 3 ? n - 3 : 0); /* ".", ".." and the one that counts */
+    metric_set(M_PROCESS_FDS_MAX, (double)lim.rlim_cur);
+}
+
+void machine_metrics(void)
+{
+    metric_set(M_PROCESS_CPU, (double)clock_cpu_ns() / (double)NS_PER_S);
+    metrics_memory();
+    metrics_files();
+}

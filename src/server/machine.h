@@ -1,0 +1,12 @@
+/* What the machine has, as this process may use it: container limits included. */
+#ifndef SERVER_MACHINE_H
+#define SERVER_MACHINE_H
+
+#include "base/base.h"
+
+uint64_t machine_memory_bytes(void);
+uint32_t machine_processors(void);
+/* Fills the process_* gauges: called by each scrape. */
+void machine_metrics(void);
+
+#endif

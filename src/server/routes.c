@@ -1,0 +1,51 @@
+/* What all handlers share: the list of routes, tenants of a request, the Accept header. */
+#include "net/accept.h"
+#include "server/server_int.h"
+
+void route_add(struct route_list *l, const struct http_route *r)
+{
+    ASSERT(l->n < SERVER_ROUTES_MAX);
+    l->v[l->n++] = *r;
+}
+
+void route_add_method(struct route_list *l, const struct connect_method *m)
+{
+    ASSERT(l->n_methods < SERVER_ROUTES_MAX);
+    struct connect_method *own = &l->methods[l->n_methods++];
+    *own = *m;
+    struct http_route r = {
+        .methods = HTTP_M_POST,
+        .path = own->path,
+        .name = own->name,
+        .handler = connect_handle,
+        .ctx = own,
+        .too_large = connect_too_large,
+        .body_bytes_max = own->message_bytes_max ? own->message_bytes_max : 16 * MIB,
+    };
+    route_add(l, &r);
+}
+
+enum status server_tenants(
+    struct server *s, struct http_request *rq, struct tenant_list *ret_list, struct error *err)
+{
+    return tenants_parse(s->config->multitenancy_enabled, http_header_get(rq, STR("x-scope-orgid")),
+        &rq->arena, ret_list, err);
+}
+
+enum status server_tenant(
+    struct server *s, struct http_request *rq, struct str *ret_tenant, struct error *err)
+{
+    return tenants_parse_one(s->config->multitenancy_enabled,
+        http_header_get(rq, STR("x-scope-orgid")), &rq->arena, ret_tenant, err);
+}
+
+bool server_accept(struct http_request *rq, bool *ret_utf8_names)
+{
+    struct error err = {0};
+    if (connect_accept_check(rq, ret_utf8_names, &err) == ST_OK)
+        return true;
+    char text[ERROR_MSG_MAX + 2];
+    int n = snprintf(text, sizeof text, "%.*s\n", STR_ARG(error_str(&err)));
+    http_reply_text(rq, 400, STR("text/plain; charset=utf-8"), str_make(text, (size_t)n));
+    return false;
+}

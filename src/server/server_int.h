@@ -1,0 +1,51 @@
+/* The parts of a running server, as its handlers see them. */
+#ifndef SERVER_SERVER_INT_H
+#define SERVER_SERVER_INT_H
+
+#include "net/connect.h"
+#include "net/http.h"
+#include "server/config.h"
+#include "server/overrides.h"
+#include "server/query_pool.h"
+#include "server/tenants.h"
+
+struct server {
+    struct config *config;
+    struct overrides *overrides;
+    struct store *store;
+    struct ingest *ingest;
+    struct query_pool *queries;
+    struct http_server *http;
+    uint64_t body_bytes_max; /* of one upload, over all tenants */
+    int64_t start_wall_ns;
+    atomic_bool stopping; /* /ready says no */
+};
+
+/* Tenants of a request by the server's mode. */
+enum status server_tenants(
+    struct server *s, struct http_request *rq, struct tenant_list *ret_list, struct error *err);
+enum status server_tenant(
+    struct server *s, struct http_request *rq, struct str *ret_tenant, struct error *err);
+/* Reads the Accept header. False: it is no list of media types, and the request was answered with
+ * 400 and plain text, as the reference does it. */
+bool server_accept(struct http_request *rq, bool *ret_utf8_names);
+
+/* Routes, each file its own; added to a list that lives as long as the server. */
+enum { SERVER_ROUTES_MAX = 64 };
+struct route_list {
+    struct http_route v[SERVER_ROUTES_MAX];
+    struct connect_method methods[SERVER_ROUTES_MAX];
+    uint32_t n, n_methods;
+};
+void route_add(struct route_list *l, const struct http_route *r);
+/* A POST route for the method; message_bytes_max also bounds its body. */
+void route_add_method(struct route_list *l, const struct connect_method *m);
+
+struct ingest *server_ingest_new(struct server *s);
+void ingest_http_routes(struct server *s, struct route_list *l);
+void querier_rpc_routes(struct server *s, struct route_list *l);
+void render_http_routes(struct server *s, struct route_list *l);
+void ops_http_routes(struct server *s, struct route_list *l);
+void info_rpc_routes(struct server *s, struct route_list *l);
+
+#endif
