@@ -197,7 +197,7 @@ enum status samples_encode(struct sample_in *v, uint32_t *n, uint32_t n_types,
         FAIL(err, ST_RESOURCE_EXHAUSTED, "out of memory for the samples of one profile");
     TRY(merge_equal(v, order, n, n_types, ret_totals, err));
     buf_uvarint(out, *n);
-    buf_uvarint(out, (any_span ? FLAG_SPANS : 0) | (any_trace ? FLAG_TRACES : 0));
+    buf_uvarint(out, n_types << 2 | (any_span ? FLAG_SPANS : 0) | (any_trace ? FLAG_TRACES : 0));
     struct column c = column_begin(out);
     for (uint32_t i = 0, last = 0; i < *n; i++) {
         buf_uvarint(out, v[order[i]].node - last);
@@ -219,7 +219,7 @@ enum status samples_encode(struct sample_in *v, uint32_t *n, uint32_t n_types,
 /* Reading */
 
 struct reader {
-    uint32_t n;
+    uint32_t n, n_types;
     uint64_t flags;
     struct cursor nodes;
     struct cursor rest; /* behind the node column */
@@ -235,17 +235,20 @@ static enum status bad(struct error *err)
     FAIL(err, ST_DATA_LOSS, "damaged samples");
 }
 
-static enum status reader_open(struct str bytes, struct reader *r, struct error *err)
+static enum status reader_open(
+    struct str bytes, uint32_t n_types, struct reader *r, struct error *err)
 {
     struct cursor c = cursor_make(bytes);
     uint64_t n = cursor_uvarint(&c);
-    r->flags = cursor_uvarint(&c);
+    uint64_t head = cursor_uvarint(&c);
+    r->flags = head & (FLAG_SPANS | FLAG_TRACES);
     r->nodes = take_column(&c);
     r->rest = c;
     /* every sample has at least one byte in the node column */
-    if (c.bad || n > cursor_left(&r->nodes) || r->flags > (FLAG_SPANS | FLAG_TRACES))
+    if (c.bad || n > cursor_left(&r->nodes) || head >> 2 > n_types)
         return bad(err);
     r->n = (uint32_t)n;
+    r->n_types = (uint32_t)(head >> 2);
     return ST_OK;
 }
 
@@ -264,9 +267,11 @@ enum status samples_sum(struct str bytes, uint32_t n_types, uint32_t type, int64
     uint32_t n_nodes, struct error *err)
 {
     struct reader r;
-    uint64_t unit, node = 0;
+    uint64_t unit = 0, node = 0;
     ASSERT(type < n_types);
-    TRY(reader_open(bytes, &r, err));
+    TRY(reader_open(bytes, n_types, &r, err));
+    if (type >= r.n_types)
+        return ST_OK;
     struct cursor values = reader_type(&r, type, &unit), nodes = r.nodes;
     if (r.rest.bad)
         return bad(err);
@@ -309,11 +314,14 @@ enum status samples_decode(struct str bytes, uint32_t n_types, uint32_t type, st
     struct samples *ret_samples, struct error *err)
 {
     struct reader r;
-    uint64_t unit, node = 0;
+    uint64_t unit = 0, node = 0;
     ASSERT(type < n_types);
-    TRY(reader_open(bytes, &r, err));
-    struct cursor values = reader_type(&r, type, &unit);
-    for (uint32_t k = type + 1; k < n_types; k++) {
+    TRY(reader_open(bytes, n_types, &r, err));
+    struct cursor values = {0};
+    bool has = type < r.n_types;
+    if (has)
+        values = reader_type(&r, type, &unit);
+    for (uint32_t k = has ? type + 1 : 0; k < r.n_types; k++) {
         uint64_t skipped;
         reader_type(&r, 0, &skipped);
     }
@@ -363,16 +371,17 @@ enum status samples_check(struct str bytes, uint32_t n_types, uint32_t n_nodes, 
 {
     struct reader r;
     uint64_t node = 0;
-    TRY(reader_open(bytes, &r, err));
+    TRY(reader_open(bytes, n_types, &r, err));
     for (uint32_t i = 0; i < r.n; i++) {
         node += cursor_uvarint(&r.nodes);
         if (node >= n_nodes)
             return bad(err);
     }
-    for (uint32_t k = 0; k < n_types; k++) {
+    for (uint32_t k = 0; k < n_types; k++)
+        ret_totals[k] = 0;
+    for (uint32_t k = 0; k < r.n_types; k++) {
         uint64_t unit, value;
         struct cursor values = reader_type(&r, 0, &unit);
-        ret_totals[k] = 0;
         for (uint32_t i = 0; i < r.n; i++) {
             if (__builtin_mul_overflow(cursor_uvarint(&values), unit, &value) ||
                 value > INT64_MAX ||

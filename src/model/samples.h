@@ -1,6 +1,6 @@
 /* The samples of one profile row as bytes: the same in the log, in memory and in blocks.
  *
- *     uvarint n, uvarint flags
+ *     uvarint n, uvarint types << 2 | flags
  *     column of n uvarints: node, as difference to the one before (rising; equal only with spans)
  *     per type: uvarint unit, column of n uvarints: value / unit      (unit = gcd, 0 if all zero)
  *     flags & 1 (spans):  uvarint m, m × 8 bytes little-endian, column of n uvarints: 0 none, i + 1
@@ -47,6 +47,9 @@ enum status samples_decode(struct str bytes, uint32_t n_types, uint32_t type, st
  * ST_OUT_OF_RANGE on overflow, ST_DATA_LOSS on bad bytes. Rows with spans are summed over them. */
 enum status samples_sum(struct str bytes, uint32_t n_types, uint32_t type, int64_t *sums,
     uint32_t n_nodes, struct error *err);
+
+/* Reading takes the number of types of the series; a row with fewer columns reads 0 for the others
+ * (rows of series that were lost to damage). */
 
 /* Checks every byte; gives the number of samples and the totals per type. */
 enum status samples_check(struct str bytes, uint32_t n_types, uint32_t n_nodes, uint32_t *ret_n,

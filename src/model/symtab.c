@@ -6,7 +6,7 @@
  * the root that verifies it (hash collisions are therefore harmless).
  *
  * Invariants:
- *  1. ids are dense and never change; strings[0] is "", nodes[0] the root.
+ *  1. ids are dense and never change; the first ones are those of symtab.h.
  *  2. nodes[i].parent < i for i > 0; every id an element holds existed before the element.
  *  3. `bytes` counts every chunk, table and text chunk.
  * Failure: an exhausted id space or no memory gives SYM_NONE or false and leaves the tables valid.
@@ -37,7 +37,12 @@ void symtab_init(struct symtab *st)
         &st->node_ids, &st->stack_ids};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++)
         idmap_init(maps[i], &st->bytes);
-    ASSERT(symtab_add_string(st, STR_EMPTY, true));
+    const struct sym_function lost = {.name = SYM_STRING_DAMAGED};
+    const struct sym_location nowhere = {.mapping = SYM_NONE};
+    const struct sym_line line = {SYM_FUNCTION_DAMAGED, 0};
+    ASSERT(symtab_add_string(st, STR_EMPTY, true) &&
+           symtab_add_string(st, STR(SYM_DAMAGED), true) && symtab_add_function(st, &lost, true) &&
+           symtab_add_location(st, &nowhere, &line, 1, true));
     struct sym_node *root = segvec_push(&st->nodes);
     ASSERT(root);
     *root = (struct sym_node){0, SYM_NONE};

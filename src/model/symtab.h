@@ -1,7 +1,8 @@
 /* The symbols of one dataset in one epoch: interned strings, functions, mappings, locations and the
  * stack tree. Ids are dense, start at 0 and mean nothing outside the epoch.
  *
- * String 0 is empty; node 0 is the root (the empty stack). A node is (parent, location); a parent
+ * String 0 is empty, string 1, function 0 and location 0 are "[damaged]", what stands for symbols
+ * lost to damage; node 0 is the root (the empty stack). A node is (parent, location); a parent
  * always has a smaller id than its children, so a pass over ids from high to low sums a tree.
  *
  * One writer at a time (the dataset's lock). Readers may look at any id that was published to them
@@ -15,6 +16,8 @@
 #include "base/str.h"
 
 #define SYM_NONE UINT32_MAX
+#define SYM_DAMAGED "[damaged]"
+enum { SYM_STRING_DAMAGED = 1, SYM_FUNCTION_DAMAGED = 0, SYM_LOCATION_DAMAGED = 0 };
 
 struct sym_function {
     uint32_t name, system_name, filename;
