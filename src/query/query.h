@@ -32,6 +32,7 @@ struct query {
     struct query_limits limits;
     bool utf8_names; /* the client takes label names beyond [a-zA-Z_][a-zA-Z0-9_]* */
     uint32_t checks; /* of query_alive: internal */
+    size_t reserved; /* taken off arena->limit while a query runs: internal */
 };
 
 /* Deadline, cancellation; called in every loop, cheap. */

@@ -1,0 +1,233 @@
+/* Execution: from a selector to rows and sums.
+ *
+ *     selector ─► parts of the view ─► series that match (a mask of types each)
+ *                                        └► rows in range ─► sums[stack node]
+ *
+ * A part is looked at in two steps. exec_open takes the published counts once, rows first, and
+ * matches every series once; parts without a match are forgotten. Then rows are scanned: they lie
+ * in the order of their commit, not of time, so all of a part's rows are looked at, which costs a
+ * comparison each. A row counts for type k only if its total of k is above zero.
+ *
+ * Sums are one int64 per stack node, filled by decoding the columns straight into them; a
+ * stack_trace selector then clears the nodes it does not want. Samples are materialised only for
+ * span and trace selectors, one row at a time in an arena of their own.
+ *
+ * Invariants:
+ *  1. counts never grow during a query: rows refer only to series and nodes below them.
+ *  2. the budget is q->arena's limit; what `rows` may take is subtracted from it until exec_close.
+ *  3. views stay acquired until exec_close: everything a part holds may be looked at until then.
+ * Thread: the caller's. Failure: a status; exec_close is always safe. */
+#include "query/query_int.h"
+
+enum { SAMPLES_PER_CHECK = 1024, LABEL_TEXT_MAX = 1 << 20 };
+
+static enum status match_part(struct exec *x, const struct part *p, const struct selector *sel,
+    struct exec_part *ep, bool *ret_any, struct error *err)
+{
+    *ep = (struct exec_part){.part = p, .n_rows = part_rows(p)};
+    ep->n_series = part_n_series(p);
+    ep->n_nodes = part_nodes(p);
+    *ret_any = false;
+    if (ep->n_rows == 0 || !service_may_match(p->service, sel))
+        return ST_OK;
+    ep->masks = arena_alloc(x->q->arena, ep->n_series);
+    if (!ep->masks)
+        return query_full(x->q, err);
+    for (uint32_t i = 0; i < ep->n_series; i++) {
+        TRY(query_alive(x->q, err));
+        ep->masks[i] = (uint8_t)series_match(part_series(p, i), sel, &x->scratch);
+        *ret_any |= ep->masks[i] != 0;
+    }
+    return ST_OK;
+}
+
+static enum status open_view(
+    struct exec *x, const struct store_view *v, const struct selector *sel, struct error *err)
+{
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct exec_part ep, *slot;
+        bool any;
+        TRY(query_alive(x->q, err));
+        TRY(match_part(x, v->parts[i], sel, &ep, &any, err));
+        if (!any)
+            continue;
+        slot = VEC_PUSH(x->q->arena, x->parts);
+        if (!slot)
+            return query_full(x->q, err);
+        *slot = ep;
+    }
+    return ST_OK;
+}
+
+enum status exec_open(struct exec *x, struct query *q, int64_t from_ns, int64_t until_ns,
+    const struct selector *sel, const struct id_filter *ids, struct error *err)
+{
+    *x = (struct exec){.q = q, .from_ns = from_ns, .until_ns = until_ns, .ids = ids};
+    buf_init(&x->scratch, LABEL_TEXT_MAX);
+    ASSERT(q->reserved == 0);
+    q->reserved = query_left(q) / 4;
+    q->arena->limit -= q->reserved;
+    arena_init(&x->rows, q->reserved);
+    if (from_ns >= until_ns)
+        return ST_OK;
+    x->views = ARENA_ZARRAY(q->arena, const struct store_view *, q->n_tenants);
+    if (!x->views)
+        return query_full(q, err);
+    for (; x->n_views < q->n_tenants; x->n_views++) {
+        struct str tenant = q->tenants[x->n_views];
+        x->views[x->n_views] = store_view_acquire(q->store, tenant, from_ns, until_ns);
+    }
+    for (uint32_t i = 0; i < x->n_views; i++)
+        if (x->views[i])
+            TRY(open_view(x, x->views[i], sel, err));
+    return ST_OK;
+}
+
+void exec_close(struct exec *x)
+{
+    if (!x->q)
+        return;
+    for (uint32_t i = 0; i < x->n_views; i++)
+        if (x->views[i])
+            store_view_release(x->q->store, x->views[i]);
+    x->q->arena->limit += x->q->reserved;
+    x->q->reserved = 0;
+    arena_done(&x->rows);
+    buf_done(&x->scratch);
+    *x = (struct exec){0};
+}
+
+/* Rows */
+
+/* Neighbouring rows are often of one upload, so the last answer is kept. */
+struct profile_check {
+    uint64_t seq;
+    bool known, wanted;
+};
+
+static bool wanted_profile(struct exec *x, struct profile_check *last, uint64_t seq)
+{
+    if (!x->ids || x->ids->n_profiles == 0)
+        return true;
+    if (!last->known || last->seq != seq) {
+        char uuid[37];
+        store_profile_id(x->q->store, seq, uuid);
+        *last = (struct profile_check){seq, true, ids_has_profile(x->ids, uuid)};
+    }
+    return last->wanted;
+}
+
+enum status exec_rows(
+    struct exec *x, const struct exec_part *ep, exec_row_fn fn, void *ctx, struct error *err)
+{
+    struct profile_check last = {0};
+    for (uint32_t i = 0; i < ep->n_rows; i++) {
+        TRY(query_alive(x->q, err));
+        const struct part_row *row = part_row(ep->part, i);
+        if (row->time_ns < x->from_ns || row->time_ns >= x->until_ns)
+            continue;
+        ASSERT(row->series < ep->n_series);
+        uint32_t mask = ep->masks[row->series];
+        if (!mask || !wanted_profile(x, &last, row->seq))
+            continue;
+        for (uint32_t k = 0; mask >> k; k++)
+            if (mask >> k & 1 && row->totals[k] > 0)
+                TRY(fn(ctx, ep, row, k, err));
+    }
+    return ST_OK;
+}
+
+/* Sums */
+
+struct sum_ctx {
+    struct exec *x;
+    int64_t *sums;
+    bool any;
+};
+
+enum status exec_row_samples(struct exec *x, const struct exec_part *ep, const struct part_row *row,
+    uint32_t k, struct samples *ret, struct error *err)
+{
+    arena_reset(&x->rows);
+    uint32_t n_types = part_series(ep->part, row->series)->n_types;
+    TRY(query_status(x->q,
+        samples_decode(str_make(row->bytes, row->n_bytes), n_types, k, &x->rows, ret, err), err));
+    for (uint32_t i = 0; i < ret->n; i++)
+        if (ret->nodes[i] >= ep->n_nodes)
+            FAIL(err, ST_DATA_LOSS, "a row refers to a stack that is not there");
+    return ST_OK;
+}
+
+static enum status sum_by_id(struct sum_ctx *c, const struct exec_part *ep,
+    const struct part_row *row, uint32_t k, struct error *err)
+{
+    struct samples s;
+    TRY(exec_row_samples(c->x, ep, row, k, &s, err));
+    for (uint32_t i = 0; i < s.n; i++) {
+        if (!ids_has_sample(c->x->ids, &s, i))
+            continue;
+        int64_t *sum = &c->sums[s.nodes[i]];
+        if (__builtin_add_overflow(*sum, s.values[i], sum))
+            return query_overflow(err);
+        c->any = true;
+    }
+    return ST_OK;
+}
+
+static enum status sum_row(void *ctx, const struct exec_part *ep, const struct part_row *row,
+    uint32_t k, struct error *err)
+{
+    struct sum_ctx *c = ctx;
+    const struct id_filter *ids = c->x->ids;
+    query_work(c->x->q, row->n_samples / SAMPLES_PER_CHECK);
+    if (ids && (ids->n_spans || ids->n_traces))
+        return sum_by_id(c, ep, row, k, err);
+    uint32_t n_types = part_series(ep->part, row->series)->n_types;
+    c->any = true;
+    return query_status(c->x->q,
+        samples_sum(str_make(row->bytes, row->n_bytes), n_types, k, c->sums, ep->n_nodes, err),
+        err);
+}
+
+static uint32_t most_nodes(const struct exec *x)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < x->parts.n; i++)
+        most = MAX(most, x->parts.v[i].n_nodes);
+    return most;
+}
+
+enum status exec_new_keep(struct exec *x, uint8_t **ret_keep, struct error *err)
+{
+    *ret_keep = arena_alloc(x->q->arena, (size_t)most_nodes(x) / 8 + 1);
+    return *ret_keep ? ST_OK : query_full(x->q, err);
+}
+
+enum status exec_keep(struct exec *x, const struct exec_part *ep, const struct frame_rules *rules,
+    uint8_t *keep, struct error *err)
+{
+    arena_reset(&x->rows);
+    return frame_rules_keep(x->q, rules, ep, &x->rows, keep, err);
+}
+
+enum status exec_new_sums(struct exec *x, struct exec_sums *ret_sums, struct error *err)
+{
+    ret_sums->v = ARENA_ARRAY(x->q->arena, int64_t, most_nodes(x));
+    return ret_sums->v ? exec_new_keep(x, &ret_sums->keep, err) : query_full(x->q, err);
+}
+
+enum status exec_sum_part(struct exec *x, const struct exec_part *ep,
+    const struct frame_rules *rules, struct exec_sums *sums, struct error *err)
+{
+    struct sum_ctx c = {.x = x, .sums = sums->v};
+    memset(sums->v, 0, (size_t)ep->n_nodes * sizeof *sums->v);
+    TRY(exec_rows(x, ep, sum_row, &c, err));
+    sums->any = c.any;
+    if (!c.any || !rules->any)
+        return ST_OK;
+    TRY(exec_keep(x, ep, rules, sums->keep, err));
+    for (uint32_t i = 0; i < ep->n_nodes; i++)
+        if (!keep_has(sums->keep, i))
+            sums->v[i] = 0;
+    return ST_OK;
+}

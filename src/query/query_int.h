@@ -1,0 +1,208 @@
+/* What the files of this module share. Read exec.c first: every question goes through it. */
+#ifndef QUERY_QUERY_INT_H
+#define QUERY_QUERY_INT_H
+
+#include "model/flamegraph.h"
+#include "model/labels.h"
+#include "model/profile_type.h"
+#include "query/query.h"
+#include "query/selector.h"
+
+/* budget.c: deadline, memory, texts */
+
+/* ST_RESOURCE_EXHAUSTED with the budget and what would help. */
+enum status query_full(const struct query *q, struct error *err);
+/* A status of a lower layer; a full arena there is our budget and gets our words. */
+enum status query_status(const struct query *q, enum status st, struct error *err);
+/* A copy in the answer's arena. */
+enum status query_copy(struct query *q, struct str s, struct str *ret, struct error *err);
+enum status query_overflow(struct error *err);
+/* Brings the next look at the clock nearer by this many checks. */
+static inline void query_work(struct query *q, uint32_t checks)
+{
+    q->checks -= MIN(q->checks, checks);
+}
+/* How much of the budget is left. */
+size_t query_left(const struct query *q);
+
+/* time.c: ranges and limits of §2.2 */
+
+struct query_range {
+    int64_t start_ms, end_ms; /* both inclusive, after clamping */
+    bool empty;               /* wholly before the lookback limit: no data, no error */
+};
+enum status query_range_check(struct query *q, int64_t start_ms, int64_t end_ms,
+    struct query_range *ret_range, struct error *err);
+/* The number of nodes to draw; <= 0 is unlimited. */
+enum status query_nodes_check(
+    const struct query *q, int64_t max_nodes, int64_t *ret_nodes, struct error *err);
+int64_t query_ms_to_ns(int64_t ms); /* saturates */
+/* The first nanosecond behind the range. */
+static inline int64_t query_range_until(const struct query_range *r)
+{
+    return query_ms_to_ns(r->end_ms == INT64_MAX ? r->end_ms : r->end_ms + 1);
+}
+enum { DURATION_TEXT = 48 };
+/* Go's Duration.String(). */
+void query_format_duration(int64_t ns, char out[DURATION_TEXT]);
+
+/* match.c: labels as users see them */
+
+enum label_kind {
+    LABEL_STORED,
+    LABEL_SERVICE,
+    LABEL_PERIOD_TYPE,
+    LABEL_PERIOD_UNIT,
+    LABEL_TYPE, /* from here on they differ between the types of a series */
+    LABEL_UNIT,
+    LABEL_PROFILE_TYPE,
+};
+enum label_kind label_kind(struct str name);
+/* The value of a label of (series, type k), "" when it is absent. May be a view of scratch. */
+struct str series_label(const struct part_series *s, uint32_t k, enum label_kind kind,
+    struct str name, struct buf *scratch);
+/* Bit k: type k of the series satisfies every matcher. */
+uint32_t series_match(const struct part_series *s, const struct selector *sel, struct buf *scratch);
+/* Whether a part of this service can have a matching series at all. */
+bool service_may_match(struct str service, const struct selector *sel);
+enum { LABELS_SYNTHETIC = 6 };
+/* The whole label set of (series, type k), sorted by name: views, into v[n_labels +
+ * LABELS_SYNTHETIC]. Returns how many. */
+uint32_t series_labels(
+    const struct part_series *s, uint32_t k, struct buf *scratch, struct label *v);
+
+/* ids.c: span, trace and profile ids of requests */
+
+struct id_filter {
+    const struct str *profiles; /* 36 characters, lower case, sorted */
+    const uint64_t *spans;      /* sorted */
+    const uint64_t *traces;     /* pairs hi, lo; sorted */
+    uint32_t n_profiles, n_spans, n_traces;
+};
+struct id_lists { /* as the request has them */
+    const struct str *profiles, *spans, *traces;
+    uint32_t n_profiles, n_spans, n_traces;
+};
+enum status ids_parse(
+    struct query *q, const struct id_lists *in, struct id_filter *ret_filter, struct error *err);
+bool ids_has_profile(const struct id_filter *f, const char uuid[37]);
+bool ids_has_sample(const struct id_filter *f, const struct samples *s, uint32_t i);
+
+/* frames.c: which stacks of a part a stack_trace_selector keeps */
+
+enum { FRAME_CONDITIONS_MAX = 63 };
+
+struct frame_condition {
+    struct str name;
+    struct pattern pattern;
+    bool is_regex;
+};
+struct frame_rules {
+    const struct m_location_name *call_site;
+    uint32_t n_call_site;
+    struct frame_condition *conditions; /* includes first */
+    uint32_t n_conditions, n_includes;
+    bool any; /* there is something to check */
+};
+enum status frame_rules_init(struct query *q, const struct m_stack_trace_selector *in,
+    struct frame_rules *ret_rules, struct error *err);
+void frame_rules_done(struct frame_rules *r);
+
+/* exec.c */
+
+struct exec_part {
+    const struct part *part;
+    uint32_t n_rows, n_series, n_nodes;
+    uint8_t *masks; /* per series: bit k, type k matches */
+};
+struct exec {
+    struct query *q;
+    int64_t from_ns, until_ns;
+    const struct store_view **views; /* per tenant */
+    uint32_t n_views;
+    MSG_LIST(struct exec_part) parts; /* those with a matching series */
+    const struct id_filter *ids;      /* or NULL */
+    struct buf scratch;               /* for composed label values */
+    struct arena rows;                /* decoded samples; emptied for every row */
+};
+/* Takes the views and the published counts of the parts, and matches their series. Close it also
+ * after a failure. Rows are those with from_ns <= time < until_ns. */
+enum status exec_open(struct exec *x, struct query *q, int64_t from_ns, int64_t until_ns,
+    const struct selector *sel, const struct id_filter *ids, struct error *err);
+void exec_close(struct exec *x);
+
+/* Called for every row of the part and every type of it that matches and has a value. */
+typedef enum status (*exec_row_fn)(void *ctx, const struct exec_part *ep,
+    const struct part_row *row, uint32_t k, struct error *err);
+enum status exec_rows(
+    struct exec *x, const struct exec_part *ep, exec_row_fn fn, void *ctx, struct error *err);
+
+/* The samples of one type of a row, checked; they live until the next call. */
+enum status exec_row_samples(struct exec *x, const struct exec_part *ep, const struct part_row *row,
+    uint32_t k, struct samples *ret_samples, struct error *err);
+/* Self values per stack node of one part, over all matching rows; reused from part to part. */
+struct exec_sums {
+    int64_t *v; /* ep->n_nodes of them */
+    uint8_t *keep;
+    bool any; /* there is a value at all */
+};
+enum status exec_new_sums(struct exec *x, struct exec_sums *ret_sums, struct error *err);
+enum status exec_sum_part(struct exec *x, const struct exec_part *ep,
+    const struct frame_rules *rules, struct exec_sums *sums, struct error *err);
+
+/* Bit i: the stack of node i is kept; keep has room for ep->n_nodes bits. */
+enum status frame_rules_keep(struct query *q, const struct frame_rules *r,
+    const struct exec_part *ep, struct arena *scratch, uint8_t *keep, struct error *err);
+/* The same with the scratch of x; room for any part. */
+enum status exec_keep(struct exec *x, const struct exec_part *ep, const struct frame_rules *rules,
+    uint8_t *keep, struct error *err);
+enum status exec_new_keep(struct exec *x, uint8_t **ret_keep, struct error *err);
+static inline bool keep_has(const uint8_t *keep, uint32_t node)
+{
+    return keep[node >> 3] >> (node & 7) & 1;
+}
+
+/* select.c: what all Select* requests share */
+
+/* Appends; an error reads `<what> "<text>": <reason>`. */
+enum status query_selector_parse(
+    struct query *q, struct str text, const char *what, struct selector *sel, struct error *err);
+
+struct selection {
+    struct query_range range;
+    struct profile_type type; /* of the request, or found for a bare name */
+    struct selector sel;      /* with the type, without sampled totals */
+    struct id_filter ids;
+    struct frame_rules rules;
+};
+struct selection_request {
+    struct str type_id, selector;
+    const struct m_stack_trace_selector *frames; /* or NULL */
+    struct id_lists ids;
+};
+/* range must be set. Call selection_done also after a failure. */
+enum status selection_init(
+    struct query *q, const struct selection_request *rq, struct selection *s, struct error *err);
+void selection_done(struct selection *s);
+enum status selection_open(
+    struct query *q, const struct selection *s, struct exec *x, struct error *err);
+
+/* labels.c */
+
+/* Distinct values of a label of the matching series with rows in range, sorted. */
+enum status label_values(
+    struct exec *x, struct str name, struct str **ret_values, uint32_t *ret_n, struct error *err);
+
+/* stacktraces.c, pprof_out.c */
+
+/* The name tree of a selection, finished; t is initialised. */
+enum status selection_tree(
+    struct query *q, const struct selection *s, struct nametree *t, struct error *err);
+/* max_nodes > 0 truncates. No data: an empty message. */
+enum status selection_pprof(struct query *q, const struct selection *s, int64_t max_nodes,
+    const struct m_go_pgo *pgo, struct m_profile *ret_profile, struct error *err);
+/* Untouched when there is no data. */
+enum status selection_dot(struct query *q, const struct selection *s, int64_t max_nodes,
+    struct str *ret_dot, struct error *err);
+
+#endif

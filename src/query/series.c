@@ -1,0 +1,321 @@
+/* SelectSeries: sums of rows in time buckets, split by labels.
+ *
+ * The grid is anchored at the request's start: bucket i ends at start + i × step, and holds the
+ * rows with end - step < t <= end (milliseconds); the first one also takes t = start - step. Rows
+ * behind the last grid point are dropped, buckets without rows give no point. Nothing is divided by
+ * time.
+ *
+ *     row ─► group of its (series, type), resolved once per part ─► cell (group, bucket) ─► sum
+ *
+ * Totals are stored with the rows, so samples are read only when a stack_trace selector asks which
+ * of them count. Cells are found by a hash table; a group's last cell is tried first, because rows
+ * come nearly in the order of time. Sums are integers until the end.
+ *
+ * AVERAGE is the sum of a bucket divided by the number of its rows. Exemplars are not built.
+ * Memory: groups and cells in the arena, the two indexes on the heap within what is left. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "query/query_int.h"
+
+enum { GROUPS_MAX = 1 << 20 };
+
+struct cell {
+    uint32_t group;
+    int64_t bucket, sum, rows;
+};
+
+struct group {
+    struct labels labels;
+    uint32_t last_cell;
+    double total;
+    struct m_point *points;
+    uint32_t n_points;
+};
+
+struct series_run {
+    struct exec *x;
+    const struct m_select_series_request *rq;
+    const struct selection *s;
+    int64_t step_ms;
+    enum label_kind *kinds; /* per group_by name */
+    MSG_LIST(struct group) groups;
+    MSG_LIST(struct cell) cells;
+    struct idmap group_ids, cell_ids;
+    /* Of the part at hand: */
+    uint32_t *group_of; /* series × SAMPLE_TYPES_MAX, SYM_NONE where not resolved */
+    uint8_t *keep;      /* which stacks count; NULL: all */
+    struct label *key;
+};
+
+static bool index_put(struct query *q, struct idmap *m, uint64_t hash, uint32_t id)
+{
+    return idmap_growth(m, 1) <= query_left(q) && idmap_put(m, hash, id);
+}
+
+/* Groups */
+
+static enum status new_group(
+    struct series_run *r, struct labels key, uint64_t hash, uint32_t *ret, struct error *err)
+{
+    struct query *q = r->x->q;
+    if (r->groups.n == GROUPS_MAX)
+        FAIL(err, ST_RESOURCE_EXHAUSTED, "the series split into more than %d groups", GROUPS_MAX);
+    struct group *g = VEC_PUSH(q->arena, r->groups);
+    struct label *v = ARENA_ARRAY(q->arena, struct label, key.n);
+    if (!g || !v)
+        return query_full(q, err);
+    for (uint32_t i = 0; i < key.n; i++) {
+        TRY(query_copy(q, key.v[i].name, &v[i].name, err));
+        TRY(query_copy(q, key.v[i].value, &v[i].value, err));
+    }
+    *g = (struct group){.labels = {v, key.n}, .last_cell = SYM_NONE};
+    *ret = r->groups.n - 1;
+    return index_put(q, &r->group_ids, hash, *ret) ? ST_OK : query_full(q, err);
+}
+
+/* The labels asked for, in the order asked; those that the series lacks are left out. */
+static enum status find_group(
+    struct series_run *r, const struct part_series *s, uint32_t k, uint32_t *ret, struct error *err)
+{
+    struct labels key = {r->key, 0};
+    for (uint32_t i = 0; i < r->rq->group_by.n; i++) {
+        struct str name = r->rq->group_by.v[i];
+        struct str value = series_label(s, k, r->kinds[i], name, &r->x->scratch);
+        if (r->kinds[i] == LABEL_PROFILE_TYPE)
+            TRY(query_copy(r->x->q, value, &value, err));
+        if (value.n)
+            r->key[key.n++] = (struct label){name, value};
+    }
+    uint64_t hash = labels_hash(key);
+    struct idmap_probe p = idmap_start(&r->group_ids, hash);
+    while (idmap_next(&r->group_ids, &p, ret))
+        if (labels_eq(r->groups.v[*ret].labels, key))
+            return ST_OK;
+    return new_group(r, key, hash, ret, err);
+}
+
+/* Cells */
+
+static enum status find_cell(
+    struct series_run *r, uint32_t group, int64_t bucket, uint32_t *ret, struct error *err)
+{
+    struct query *q = r->x->q;
+    uint32_t *last = &r->groups.v[group].last_cell;
+    if (*last != SYM_NONE && r->cells.v[*last].bucket == bucket) {
+        *ret = *last;
+        return ST_OK;
+    }
+    uint64_t hash = hash_u64(group, (uint64_t)bucket);
+    struct idmap_probe p = idmap_start(&r->cell_ids, hash);
+    while (idmap_next(&r->cell_ids, &p, ret)) {
+        const struct cell *c = &r->cells.v[*ret];
+        if (c->group == group && c->bucket == bucket) {
+            *last = *ret;
+            return ST_OK;
+        }
+    }
+    struct cell *c = VEC_PUSH(q->arena, r->cells);
+    if (!c || !index_put(q, &r->cell_ids, hash, r->cells.n - 1))
+        return query_full(q, err);
+    *c = (struct cell){.group = group, .bucket = bucket};
+    *ret = *last = r->cells.n - 1;
+    return ST_OK;
+}
+
+/* False: the row is behind the last grid point. 128 bits: a hostile start is far from everything.
+ */
+static bool bucket_of(const struct series_run *r, int64_t time_ns, int64_t *ret_bucket)
+{
+    __int128 start = r->s->range.start_ms, step = r->step_ms;
+    int64_t t = time_ns / NS_PER_MS - (time_ns % NS_PER_MS < 0);
+    *ret_bucket = 0;
+    if (t <= start)
+        return true;
+    __int128 i = (t - start - 1) / step + 1;
+    *ret_bucket = (int64_t)i;
+    return start + i * step <= r->s->range.end_ms;
+}
+
+/* The row's total over the stacks that count. */
+static enum status row_value(struct series_run *r, const struct exec_part *ep,
+    const struct part_row *row, uint32_t k, int64_t *ret, struct error *err)
+{
+    struct samples s;
+    *ret = row->totals[k];
+    if (!r->keep)
+        return ST_OK;
+    TRY(exec_row_samples(r->x, ep, row, k, &s, err));
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < s.n; i++)
+        if (keep_has(r->keep, s.nodes[i]) && __builtin_add_overflow(sum, s.values[i], &sum))
+            return query_overflow(err);
+    *ret = sum;
+    return ST_OK;
+}
+
+static enum status add_row(void *ctx, const struct exec_part *ep, const struct part_row *row,
+    uint32_t k, struct error *err)
+{
+    struct series_run *r = ctx;
+    int64_t bucket, value;
+    uint32_t cell = 0, *group = &r->group_of[(size_t)row->series * SAMPLE_TYPES_MAX + k];
+    if (!bucket_of(r, row->time_ns, &bucket))
+        return ST_OK;
+    TRY(row_value(r, ep, row, k, &value, err));
+    if (value == 0)
+        return ST_OK;
+    if (*group == SYM_NONE)
+        TRY(find_group(r, part_series(ep->part, row->series), k, group, err));
+    TRY(find_cell(r, *group, bucket, &cell, err));
+    struct cell *c = &r->cells.v[cell];
+    c->rows++;
+    return __builtin_add_overflow(c->sum, value, &c->sum) ? query_overflow(err) : ST_OK;
+}
+
+static enum status add_part(struct series_run *r, const struct exec_part *ep, struct error *err)
+{
+    struct query *q = r->x->q;
+    size_t n = (size_t)ep->n_series * SAMPLE_TYPES_MAX;
+    r->group_of = ARENA_ARRAY(q->arena, uint32_t, n);
+    if (!r->group_of)
+        return query_full(q, err);
+    memset(r->group_of, 0xFF, n * sizeof *r->group_of);
+    if (r->keep)
+        TRY(exec_keep(r->x, ep, &r->s->rules, r->keep, err));
+    return exec_rows(r->x, ep, add_row, r, err);
+}
+
+/* The answer */
+
+static int cell_order(const void *a, const void *b)
+{
+    const struct cell *x = a, *y = b;
+    if (x->group != y->group)
+        return x->group < y->group ? -1 : 1;
+    return (x->bucket > y->bucket) - (x->bucket < y->bucket);
+}
+
+/* The larger total first; then by labels, in the order in which they were asked for. */
+static int group_order(const void *a, const void *b)
+{
+    const struct group *x = a, *y = b;
+    if (x->total != y->total)
+        return x->total > y->total ? -1 : 1;
+    return labels_cmp(x->labels, y->labels);
+}
+
+static enum status make_points(struct series_run *r, struct error *err)
+{
+    struct query *q = r->x->q;
+    bool average = r->rq->aggregation == M_AGGREGATION_AVERAGE;
+    struct m_point *points = ARENA_ZARRAY(q->arena, struct m_point, r->cells.n);
+    if (!points)
+        return query_full(q, err);
+    if (r->cells.n)
+        qsort(r->cells.v, r->cells.n, sizeof *r->cells.v, cell_order);
+    for (uint32_t i = 0; i < r->cells.n; i++) {
+        const struct cell *c = &r->cells.v[i];
+        struct group *g = &r->groups.v[c->group];
+        if (g->n_points++ == 0)
+            g->points = &points[i];
+        points[i].value = average ? (double)c->sum / (double)c->rows : (double)c->sum;
+        points[i].timestamp = r->s->range.start_ms + c->bucket * r->step_ms;
+        g->total += points[i].value;
+    }
+    return ST_OK;
+}
+
+static enum status fill_one(
+    struct query *q, const struct group *g, struct m_series *out, struct error *err)
+{
+    out->labels.v = ARENA_ARRAY(q->arena, struct m_label_pair, g->labels.n);
+    if (!out->labels.v)
+        return query_full(q, err);
+    out->labels.n = g->labels.n;
+    for (uint32_t i = 0; i < g->labels.n; i++)
+        out->labels.v[i] = (struct m_label_pair){g->labels.v[i].name, g->labels.v[i].value};
+    out->points.v = g->points;
+    out->points.n = g->n_points;
+    return ST_OK;
+}
+
+static enum status fill(
+    struct series_run *r, struct m_select_series_response *rs, struct error *err)
+{
+    struct query *q = r->x->q;
+    uint32_t n = r->groups.n;
+    TRY(make_points(r, err));
+    if (n)
+        qsort(r->groups.v, n, sizeof *r->groups.v, group_order);
+    if (r->rq->limit > 0 && r->rq->limit < n)
+        n = (uint32_t)r->rq->limit;
+    rs->series.v = ARENA_ZARRAY(q->arena, struct m_series, n);
+    if (!rs->series.v)
+        return query_full(q, err);
+    rs->series.n = n;
+    for (uint32_t i = 0; i < n; i++)
+        TRY(fill_one(q, &r->groups.v[i], &rs->series.v[i], err));
+    return ST_OK;
+}
+
+/* One step before the start is read as well: what belongs to the first bucket. */
+static enum status run(struct series_run *r, struct m_select_series_response *rs, struct error *err)
+{
+    struct query *q = r->x->q;
+    const struct query_range *range = &r->s->range;
+    int64_t start, from, until = query_range_until(range);
+    if (__builtin_sub_overflow(range->start_ms, r->step_ms, &start))
+        start = INT64_MIN;
+    from = query_ms_to_ns(start);
+    r->key = ARENA_ARRAY(q->arena, struct label, r->rq->group_by.n);
+    r->kinds = ARENA_ARRAY(q->arena, enum label_kind, r->rq->group_by.n);
+    if (!r->key || !r->kinds)
+        return query_full(q, err);
+    for (uint32_t i = 0; i < r->rq->group_by.n; i++)
+        r->kinds[i] = label_kind(r->rq->group_by.v[i]);
+    TRY(exec_open(r->x, q, from, range->empty ? from : until, &r->s->sel, NULL, err));
+    if (r->s->rules.any)
+        TRY(exec_new_keep(r->x, &r->keep, err));
+    for (uint32_t i = 0; i < r->x->parts.n; i++)
+        TRY(add_part(r, &r->x->parts.v[i], err));
+    return fill(r, rs, err);
+}
+
+/* Seconds to whole milliseconds; a step beyond any range is one bucket. */
+static enum status read_step(double step, int64_t *ret_ms, struct error *err)
+{
+    static const double STEP_MAX = 1e15;
+    if (!(step >= 0.001))
+        FAIL(err, ST_INVALID_ARGUMENT, "step must be >= 1ms");
+    *ret_ms = (int64_t)trunc(fmin(step, STEP_MAX) * 1000);
+    return ST_OK;
+}
+
+enum status query_select_series(struct query *q, const struct m_select_series_request *rq,
+    struct m_select_series_response *rs, struct error *err)
+{
+    struct selection s = {0};
+    struct exec x = {.q = q};
+    struct series_run r = {.x = &x, .rq = rq, .s = &s};
+    struct selection_request sr = {.type_id = rq->profile_typeID,
+        .selector = rq->label_selector,
+        .frames = rq->stack_trace_selector};
+    TRY(query_range_check(q, rq->start, rq->end, &s.range, err));
+    TRY(read_step(rq->step, &r.step_ms, err));
+    if (rq->exemplar_type != M_EXEMPLAR_UNSPECIFIED && rq->exemplar_type != M_EXEMPLAR_NONE)
+        FAIL(err, ST_UNIMPLEMENTED, "exemplars are not available: ask without exemplar_type");
+    if (rq->aggregation != M_AGGREGATION_SUM && rq->aggregation != M_AGGREGATION_AVERAGE)
+        FAIL(err, ST_UNIMPLEMENTED, "aggregation %d is not known", rq->aggregation);
+    idmap_init(&r.group_ids, NULL);
+    idmap_init(&r.cell_ids, NULL);
+    enum status st = selection_init(q, &sr, &s, err);
+    if (st == ST_OK)
+        st = run(&r, rs, err);
+    exec_close(&x);
+    idmap_done(&r.group_ids);
+    idmap_done(&r.cell_ids);
+    selection_done(&s);
+    return st;
+}
