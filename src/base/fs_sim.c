@@ -447,6 +447,16 @@ void fs_sim_crash(struct fs_sim *sim, uint64_t seed)
     mutex_unlock(&sim->lock);
 }
 
+void fs_sim_kill(struct fs_sim *sim)
+{
+    mutex_lock(&sim->lock);
+    sim->generation++;
+    sim->fault = FS_SIM_NONE;
+    for (struct node *n = sim->nodes; n; n = n->next)
+        n->locked = false;
+    mutex_unlock(&sim->lock);
+}
+
 bool fs_sim_flip(struct fs_sim *sim, const char *path, uint64_t at, unsigned bit)
 {
     mutex_lock(&sim->lock);

@@ -36,6 +36,9 @@ bool fs_sim_fired(struct fs_sim *sim); /* the plan's operation has been reached 
 /* Power loss: open handles die (using one asserts), what is left is drawn from the seed. Locks go.
  */
 void fs_sim_crash(struct fs_sim *sim, uint64_t seed);
+/* The process dies, the machine does not: handles and locks go, everything written stays in the
+ * page cache, as durable or not as it was. */
+void fs_sim_kill(struct fs_sim *sim);
 /* Flips bits of the current and durable bytes: bit b of byte `at`. False when there is no such
  * byte. */
 bool fs_sim_flip(struct fs_sim *sim, const char *path, uint64_t at, unsigned bit);

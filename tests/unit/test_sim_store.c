@@ -27,6 +27,7 @@ static const int64_t epoch_ns = 1700000000000000000;
 struct run {
     struct store *store;
     _Atomic int outcomes[UPLOADS];
+    bool shown[UPLOADS];
     bool give_up; /* the machine is gone: no retries */
 };
 
@@ -139,11 +140,17 @@ static void count_rows(struct store *s, uint32_t seen[UPLOADS])
     store_view_release(s, v);
 }
 
-static void check_ledger(struct store *s, const struct run *run, const char *when)
+/* Also: what was shown once stays (run->shown). */
+static void check_ledger(struct store *s, struct run *run, const char *when)
 {
     static const char *const names[] = {"not tried", "acknowledged", "refused", "unknown"};
     uint32_t seen[UPLOADS] = {0};
     count_rows(s, seen);
+    for (uint32_t i = 0; i < UPLOADS; i++) {
+        if (run->shown[i] && !seen[i])
+            fail_msg("%s: upload %u was shown and is gone", when, i);
+        run->shown[i] |= seen[i] > 0;
+    }
     for (uint32_t i = 0; i < UPLOADS; i++) {
         int o = run->outcomes[i];
         uint32_t least = o == ACKNOWLEDGED, most = o == ACKNOWLEDGED || o == UNKNOWN;
@@ -174,8 +181,11 @@ static bool one_run(enum fs_sim_fault fault, uint64_t n, uint64_t seed)
         assert_int_equal(fault, FS_SIM_DEAD);
     }
     bool fired = fs_sim_fired(sim);
-    for (uint64_t crash = 0; crash < 2; crash++) {
-        fs_sim_crash(sim, seed * 31 + n * 7 + crash);
+    for (uint64_t crash = 0; crash < 3; crash++) {
+        if (crash == 0 && n / 2 % 2) /* half of the runs lose the process before the power */
+            fs_sim_kill(sim);
+        else
+            fs_sim_crash(sim, seed * 31 + n * 7 + crash);
         assert_int_equal(open_store(sim, &run->store), ST_OK);
         check_ledger(run->store, run, when);
         store_close(run->store);
