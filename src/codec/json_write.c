@@ -90,7 +90,11 @@ void json_put_double(struct buf *out, double v)
         buf_str(out, v > 0 ? STR("\"Infinity\"") : STR("\"-Infinity\""));
         return;
     }
-    if (fabs(v) < 9007199254740992.0 && v == (double)(int64_t)v && !(v == 0 && signbit(v))) {
+    if (v == 0 && signbit(v)) { /* as "-0" many readers would take it for the integer 0 */
+        buf_str(out, STR("-0.0"));
+        return;
+    }
+    if (fabs(v) < 9007199254740992.0 && v == (double)(int64_t)v) {
         json_put_i64(out, (int64_t)v);
         return;
     }

@@ -191,7 +191,7 @@ static void test_doubles(void **state)
 {
     (void)state;
     assert_double(0, "0");
-    assert_double(-0.0, "-0");
+    assert_double(-0.0, "-0.0");
     assert_double(15, "15");
     assert_double(-470000000000.0, "-470000000000");
     assert_double(9007199254740991.0, "9007199254740991");

@@ -259,7 +259,7 @@ static void test_json_output(void **state)
     struct m_series series = {.points = {points, 3, 3}};
     struct m_select_series_response sr = {.series = {&series, 1, 1}};
     assert_json(&m_select_series_response_desc, &sr,
-        "{\"series\":[{\"points\":[{\"value\":0.5,\"timestamp\":\"15\"},{\"value\":-0},{}]}]}");
+        "{\"series\":[{\"points\":[{\"value\":0.5,\"timestamp\":\"15\"},{\"value\":-0.0},{}]}]}");
     struct m_select_series_request rq = {.has_limit = true, .has_aggregation = true};
     assert_json(
         SERIES, &rq, "{\"aggregation\":\"TIME_SERIES_AGGREGATION_TYPE_SUM\",\"limit\":\"0\"}");
