@@ -13,7 +13,7 @@
  * empty name, so a function without a name shares the root's `total` while one called `total` does
  * not. Failure: ST_RESOURCE_EXHAUSTED when the arena is full, ST_OUT_OF_RANGE when both totals
  * together leave int64. */
-#include "model/flame_int.h"
+#include "model/flamegraph_int.h"
 
 enum { LEFT, RIGHT };
 

@@ -9,7 +9,7 @@
  *                     width 7: x delta, total, self (left), x delta, total, self (right), name
  *
  * Memory: all in the arena, proportional to what is drawn. Failure: ST_RESOURCE_EXHAUSTED. */
-#include "model/flame_int.h"
+#include "model/flamegraph_int.h"
 
 static uint32_t add_name(struct flame_draw *d, struct str name)
 {

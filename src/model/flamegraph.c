@@ -13,7 +13,7 @@
  *     included: cut_totals lists these.
  *
  * Hence totals are exact at every budget. Failure: ST_RESOURCE_EXHAUSTED when the arena is full. */
-#include "model/flame_int.h"
+#include "model/flamegraph_int.h"
 
 /* Totals of all nodes of the tree cut by `min`; *ret_n is at most the number of nodes, because an
  * `other` takes the place of at least one that was dropped. NULL when the arena is full. */

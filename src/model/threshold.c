@@ -6,7 +6,7 @@
  * the budget-th largest total of all nodes. That is found in expected linear time by selection;
  * pivots are drawn with the process's hash seed, so that input cannot choose the worst case. */
 #include "base/hash.h"
-#include "model/flame_int.h"
+#include "model/flamegraph_int.h"
 
 static void swap(int64_t *a, int64_t *b)
 {

@@ -13,7 +13,7 @@
  * depth only costs stack entries in the arena; names and selfs are checked. The virtual root's name
  * and self are skipped. Bytes after the tree are an error. */
 #include "base/varint.h"
-#include "model/flame_int.h"
+#include "model/flamegraph_int.h"
 
 enum { NODE_BYTES_MIN = 3 };
 

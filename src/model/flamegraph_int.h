@@ -1,6 +1,6 @@
 /* Shared by flamegraph.c, diff.c, tree_bytes.c and threshold.c. */
-#ifndef MODEL_FLAME_INT_H
-#define MODEL_FLAME_INT_H
+#ifndef MODEL_FLAMEGRAPH_INT_H
+#define MODEL_FLAMEGRAPH_INT_H
 
 #include "model/flamegraph.h"
 
