@@ -1,0 +1,358 @@
+/* Events to samples. The rules are a table: which fields an event class has for us, and which
+ * profile its value goes to.
+ *
+ * The events of a chunk are walked by their size; of the classes in the table the wanted fields are
+ * read by a program (jfr_prog.c), all others are passed over. An event becomes the numbers (stack,
+ * label set, span, trace), and equal ones accumulate in one sample of a builder. Per event nothing
+ * is allocated but the first of its kind's sample.
+ *
+ * Values wrap like machine integers while they accumulate; samples that end with a negative value,
+ * or with zeros only, are left out at the end, as normalisation does. */
+#include "codec/jfr_int.h"
+
+enum want {
+    WANT_STACK,
+    WANT_STATE,
+    WANT_VALUE,
+    WANT_CONTEXT,
+    WANT_SPAN,
+    WANT_SPAN_NAME,
+    WANT_TRACE_HI,
+    WANT_TRACE_LO,
+    WANT_N,
+    WANT_NAME = 0, /* of settings */
+    WANT_SETTING = 1,
+};
+
+#define F(text)                \
+    {                          \
+        text, sizeof(text) - 1 \
+    }
+#define STACK                                           \
+    {                                                   \
+        F("stackTrace"), JFR_T_STACK_TRACE, true, false \
+    }
+#define STATE                                       \
+    {                                               \
+        F("state"), JFR_T_THREAD_STATE, true, false \
+    }
+#define LONG(text)                        \
+    {                                     \
+        F(text), JFR_T_LONG, false, false \
+    }
+#define NOTHING                          \
+    {                                    \
+        F(""), JFR_T_OTHER, false, false \
+    }
+#define CORRELATION \
+    LONG("contextId"), LONG("spanId"), LONG("spanName"), LONG("traceIdHi"), LONG("traceIdLo")
+
+struct event_class {
+    struct jfr_want wants[WANT_N];
+    uint32_t n_wants;
+    enum jfr_builder_kind builder;
+};
+
+static const struct event_class event_classes[JFR_T_N] = {
+    [JFR_T_EXECUTION] = {{STACK, STATE, NOTHING, CORRELATION}, WANT_N, JFR_B_CPU},
+    [JFR_T_WALL_CLOCK] = {{STACK, STATE, {F("samples"), JFR_T_INT, false, false}, CORRELATION},
+        WANT_N, JFR_B_WALL},
+    [JFR_T_NEW_TLAB] = {{STACK, NOTHING, LONG("tlabSize"), CORRELATION}, WANT_N, JFR_B_NEW_TLAB},
+    [JFR_T_OUTSIDE_TLAB] = {{STACK, NOTHING, LONG("allocationSize"), CORRELATION}, WANT_N,
+        JFR_B_OUTSIDE_TLAB},
+    [JFR_T_ALLOCATION] = {{STACK, NOTHING, LONG("weight")}, WANT_VALUE + 1, JFR_B_ALLOCATION},
+    [JFR_T_MONITOR_ENTER] = {{STACK, NOTHING, LONG("duration"), CORRELATION}, WANT_N, JFR_B_LOCK},
+    [JFR_T_THREAD_PARK] = {{STACK, NOTHING, LONG("duration")}, WANT_VALUE + 1, JFR_B_PARK},
+    [JFR_T_LIVE_OBJECT] = {{STACK}, 1, JFR_B_LIVE},
+    [JFR_T_MALLOC] = {{STACK, NOTHING, LONG("size")}, WANT_VALUE + 1, JFR_B_MALLOC},
+    [JFR_T_ACTIVE_SETTING] = {{{F("name"), JFR_T_STRING, false, false},
+                                  {F("value"), JFR_T_STRING, false, false}},
+        WANT_SETTING + 1, JFR_B_N},
+};
+
+struct event {
+    enum jfr_type type;
+    uint64_t v[JFR_WANTS_MAX];
+};
+
+/* ---- builders ---- */
+
+static const uint8_t builder_types[JFR_B_N] = {
+    [JFR_B_CPU] = 1,
+    [JFR_B_WALL] = 1,
+    [JFR_B_NEW_TLAB] = 2,
+    [JFR_B_OUTSIDE_TLAB] = 2,
+    [JFR_B_ALLOCATION] = 2,
+    [JFR_B_LOCK] = 2,
+    [JFR_B_PARK] = 2,
+    [JFR_B_LIVE] = 1,
+    [JFR_B_MALLOC] = 2,
+};
+
+static bool same_sample(const struct prof_sample *a, const struct prof_sample *b)
+{
+    return a->stack == b->stack && a->labelset == b->labelset && a->span == b->span &&
+           a->trace_hi == b->trace_hi && a->trace_lo == b->trace_lo;
+}
+
+static void accumulate(int64_t *sum, int64_t value)
+{
+    *sum = (int64_t)((uint64_t)*sum + (uint64_t)value);
+}
+
+static enum status add_sample(
+    struct jfr_dec *d, enum jfr_builder_kind kind, const struct prof_sample *s, const int64_t *v)
+{
+    struct jfr_builder *b = &d->builders[kind];
+    uint32_t n_types = builder_types[kind], i;
+    uint64_t hash = hash_u64((uint64_t)s->stack << 32 | s->labelset, s->span);
+    if (UNLIKELY(s->trace_hi | s->trace_lo))
+        hash = hash_u64(hash ^ s->trace_hi, s->trace_lo);
+    struct idmap_probe p = idmap_start(&b->ids, hash);
+    while (idmap_next(&b->ids, &p, &i)) {
+        if (!same_sample(&b->samples.v[i], s))
+            continue;
+        for (uint32_t k = 0; k < n_types; k++)
+            accumulate(&b->values.v[(size_t)i * n_types + k], v[k]);
+        return ST_OK;
+    }
+    struct prof_sample *at = VEC_PUSH(d->arena, b->samples);
+    if (!at || !idmap_put(&b->ids, hash, b->samples.n - 1))
+        JFR_FULL(d);
+    *at = *s;
+    for (uint32_t k = 0; k < n_types; k++) {
+        int64_t *value = VEC_PUSH(d->arena, b->values);
+        if (!value)
+            JFR_FULL(d);
+        *value = v[k];
+    }
+    return ST_OK;
+}
+
+/* ---- events ---- */
+
+enum state { STATE_NONE, STATE_OTHER, STATE_RUNNABLE, STATE_SLEEPING };
+
+static enum status thread_state(
+    struct jfr_dec *d, struct jfr_chunk *c, uint64_t key, enum state *ret_state)
+{
+    struct jfr_entry *e = jfr_index_find(&c->pools[JFR_T_THREAD_STATE], key);
+    *ret_state = STATE_NONE;
+    if (!e)
+        return ST_OK;
+    if (!e->memo_plus_1) {
+        uint64_t v[JFR_WANTS_MAX];
+        struct str name = STR_EMPTY;
+        struct jfr_reader r = jfr_reader_make(c->bytes, e->at);
+        TRY(jfr_pool_fields(d, c, JFR_T_THREAD_STATE, &r, v));
+        r = jfr_reader_make(c->bytes, v[0]);
+        if (v[0])
+            TRY(jfr_string(d, c, &r, &name));
+        e->memo_plus_1 = 1 + (str_eq(name, STR("STATE_RUNNABLE"))      ? STATE_RUNNABLE
+                                 : str_eq(name, STR("STATE_SLEEPING")) ? STATE_SLEEPING
+                                                                       : STATE_OTHER);
+    }
+    *ret_state = (enum state)(e->memo_plus_1 - 1);
+    return ST_OK;
+}
+
+static int64_t ticks_to_ns(const struct jfr_chunk *c, uint64_t ticks)
+{
+    if (c->ticks_per_s <= 0 || c->ticks_per_s == NS_PER_S)
+        return (int64_t)ticks;
+    __int128 ns = (__int128)(int64_t)ticks * NS_PER_S / c->ticks_per_s;
+    return ns > INT64_MAX ? INT64_MAX : ns < INT64_MIN ? INT64_MIN : (int64_t)ns;
+}
+
+/* cpu: threads that run; wall: all of them, when the profiler's clock was wall time. */
+static enum status add_time(
+    struct jfr_dec *d, struct jfr_chunk *c, const struct event *e, const struct prof_sample *s)
+{
+    enum state state = STATE_NONE;
+    TRY(thread_state(d, c, e->v[WANT_STATE], &state));
+    bool sampled = e->type == JFR_T_EXECUTION;
+    int64_t count = sampled ? 1 : (int32_t)(uint32_t)e->v[WANT_VALUE];
+    int64_t ns = (int64_t)((uint64_t)count * (uint64_t)d->period_ns);
+    bool cpu = sampled ? state != STATE_NONE && state != STATE_SLEEPING
+                       : state == STATE_RUNNABLE && d->event_is_wall;
+    if (cpu)
+        TRY(add_sample(d, JFR_B_CPU, s, &ns));
+    if (!sampled || d->event_is_wall)
+        TRY(add_sample(d, JFR_B_WALL, s, &ns));
+    return ST_OK;
+}
+
+static enum status sample_event(struct jfr_dec *d, struct jfr_chunk *c, const struct event *e)
+{
+    struct prof_sample s = {0};
+    struct jfr_context ctx;
+    TRY(jfr_stack(d, c, e->v[WANT_STACK], &s.stack));
+    if (s.stack == PROF_NONE)
+        return ST_OK;
+    TRY(jfr_context(d, e->v[WANT_CONTEXT], e->v[WANT_SPAN_NAME], &ctx));
+    s.labelset = ctx.labelset;
+    /* The id is shown as hex digits, high first; those eight bytes are read low first. */
+    s.span = e->v[WANT_SPAN] ? __builtin_bswap64(e->v[WANT_SPAN]) : ctx.span;
+    bool traced = (e->v[WANT_TRACE_HI] | e->v[WANT_TRACE_LO]) != 0;
+    s.trace_hi = traced ? e->v[WANT_TRACE_HI] : ctx.trace_hi;
+    s.trace_lo = traced ? e->v[WANT_TRACE_LO] : ctx.trace_lo;
+    if (e->type == JFR_T_EXECUTION || e->type == JFR_T_WALL_CLOCK)
+        return add_time(d, c, e, &s);
+    int64_t v[2] = {1, (int64_t)e->v[WANT_VALUE]};
+    if (e->type == JFR_T_MONITOR_ENTER || e->type == JFR_T_THREAD_PARK)
+        v[1] = ticks_to_ns(c, e->v[WANT_VALUE]);
+    return add_sample(d, event_classes[e->type].builder, &s, v);
+}
+
+static enum status setting_event(struct jfr_dec *d, struct jfr_chunk *c, const struct event *e)
+{
+    if (!e->v[WANT_NAME])
+        return ST_OK;
+    struct str name, value = STR_EMPTY;
+    struct jfr_reader r = jfr_reader_make(c->bytes, e->v[WANT_NAME]);
+    TRY(jfr_string(d, c, &r, &name));
+    if (!str_eq(name, STR("event")))
+        return ST_OK;
+    r = jfr_reader_make(c->bytes, e->v[WANT_SETTING]);
+    if (e->v[WANT_SETTING])
+        TRY(jfr_string(d, c, &r, &value));
+    d->event = value;
+    d->event_is_wall = str_eq(value, STR("wall"));
+    return ST_OK;
+}
+
+/* Of class i, fields from `at` on; the next event begins at `end`. */
+static enum status read_event(
+    struct jfr_dec *d, struct jfr_chunk *c, uint32_t i, const uint8_t *at, const uint8_t *end)
+{
+    struct jfr_class *class = &c->meta->classes.v[i];
+    if (class->type < JFR_T_EXECUTION)
+        return ST_OK;
+    if (UNLIKELY(!class->read.ops)) {
+        const struct event_class *ec = &event_classes[class->type];
+        TRY(jfr_prog_compile(d, c->meta, i, ec->wants, ec->n_wants, &class->read));
+    }
+    struct event e = {.type = class->type};
+    struct jfr_reader r = {at, (const uint8_t *)c->bytes.p + c->bytes.n, false};
+    if (!jfr_prog_run(&class->read, &r, c->bytes.p, e.v) || r.p > end)
+        JFR_FAIL(d, "error reading an event: unexpected EOF");
+    return class->type == JFR_T_ACTIVE_SETTING ? setting_event(d, c, &e) : sample_event(d, c, &e);
+}
+
+enum status jfr_events_read(struct jfr_dec *d, struct jfr_chunk *c)
+{
+    struct jfr_reader r = jfr_reader_make(c->bytes, JFR_HEADER_BYTES);
+    while (jfr_left(&r)) {
+        const uint8_t *start = r.p;
+        uint64_t size = jfr_read(&r);
+        uint64_t type = jfr_read(&r);
+        if (r.bad || size > (uint64_t)(r.end - start) || size < (uint64_t)(r.p - start))
+            JFR_FAIL(d, "error reading an event: bad size %llu", (unsigned long long)size);
+        const struct jfr_entry *e = jfr_index_find(&c->meta->by_id, type);
+        if (e)
+            TRY(read_event(d, c, e->at, r.p, start + size));
+        r.p = start + size;
+    }
+    return ST_OK;
+}
+
+/* ---- profiles ---- */
+
+#define T(text, unit)    \
+    {                    \
+        F(text), F(unit) \
+    }
+static const struct {
+    struct str name;
+    struct prof_type types[2];
+    struct prof_type period;
+} profile_kinds[JFR_B_N] = {
+    [JFR_B_CPU] = {F("process_cpu"), {T("cpu", "nanoseconds")}, T("cpu", "nanoseconds")},
+    [JFR_B_WALL] = {F("wall"), {T("wall", "nanoseconds")}, T("wall", "nanoseconds")},
+    [JFR_B_NEW_TLAB] = {F("memory"),
+        {T("alloc_in_new_tlab_objects", "count"), T("alloc_in_new_tlab_bytes", "bytes")},
+        T("space", "bytes")},
+    [JFR_B_OUTSIDE_TLAB] = {F("memory"),
+        {T("alloc_outside_tlab_objects", "count"), T("alloc_outside_tlab_bytes", "bytes")},
+        T("space", "bytes")},
+    [JFR_B_ALLOCATION] = {F("memory"),
+        {T("alloc_sample_objects", "count"), T("alloc_sample_bytes", "bytes")},
+        T("space", "bytes")},
+    [JFR_B_LOCK] = {F("mutex"), {T("contentions", "count"), T("delay", "nanoseconds")},
+        T("mutex", "count")},
+    [JFR_B_PARK] = {F("block"), {T("contentions", "count"), T("delay", "nanoseconds")},
+        T("block", "count")},
+    [JFR_B_LIVE] = {F("memory"), {T("live", "count")}, T("objects", "count")},
+    [JFR_B_MALLOC] = {F("memory"), {T("malloc_objects", "count"), T("malloc_bytes", "bytes")},
+        T("", "")},
+};
+
+/* What normalisation would remove. */
+static void drop_samples(struct jfr_builder *b, uint32_t n_types)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < b->samples.n; i++) {
+        const int64_t *from = &b->values.v[(size_t)i * n_types];
+        int64_t *to = &b->values.v[(size_t)kept * n_types];
+        int64_t all = 0, low = 0;
+        for (uint32_t k = 0; k < n_types; k++) {
+            all |= from[k];
+            low = MIN(low, from[k]);
+        }
+        if (low < 0 || all == 0)
+            continue;
+        memmove(to, from, n_types * sizeof *to);
+        b->samples.v[kept++] = b->samples.v[i];
+    }
+    b->samples.n = kept;
+}
+
+/* About what pprof would need: a few bytes per value, two per frame. Symbols are shared between the
+ * profiles of a request and counted with the first of them. */
+static uint64_t size_of(
+    const struct jfr_dec *d, const struct jfr_builder *b, uint32_t n_types, bool with_symbols)
+{
+    uint64_t bytes = (uint64_t)b->samples.n * (6 + 4 * n_types);
+    for (uint32_t i = 0; i < b->samples.n; i++) {
+        bytes += 2 * (uint64_t)d->sym.stacks.v[b->samples.v[i].stack].n;
+        bytes += 8 * (uint64_t)d->sym.labelsets.v[b->samples.v[i].labelset].n;
+    }
+    if (with_symbols)
+        bytes += d->sym.string_bytes + 2 * (uint64_t)d->sym.strings.n +
+                 8 * (uint64_t)d->sym.functions.n + 14 * (uint64_t)d->sym.lines.n;
+    return bytes;
+}
+
+enum status jfr_builders_finish(struct jfr_dec *d, const struct prof_symbols *sym, struct jfr *ret)
+{
+    for (uint32_t k = 0; k < JFR_B_N; k++) {
+        struct jfr_builder *b = &d->builders[k];
+        drop_samples(b, builder_types[k]);
+        if (b->samples.n == 0)
+            continue;
+        if (d->opt->samples_max && b->samples.n > d->opt->samples_max)
+            FAIL(d->err, ST_INVALID_ARGUMENT,
+                "the profile exceeds the samples count limit "
+                "(max_profile_stacktrace_samples, actual: %u, limit: %llu)",
+                b->samples.n, (unsigned long long)d->opt->samples_max);
+        struct prof_type *types = ARENA_ARRAY(d->arena, struct prof_type, 2);
+        if (!types)
+            JFR_FULL(d);
+        memcpy(types, profile_kinds[k].types, 2 * sizeof *types);
+        struct jfr_profile *out = &ret->profiles[ret->n++];
+        out->name = profile_kinds[k].name;
+        out->profile = (struct profile){
+            .sym = sym,
+            .types = types,
+            .n_types = builder_types[k],
+            .period_type = profile_kinds[k].period,
+            .time_ns = d->opt->from_ns,
+            .duration_ns = d->opt->until_ns - d->opt->from_ns,
+            .samples = b->samples.v,
+            .values = b->values.v,
+            .n_samples = b->samples.n,
+            .size_bytes = size_of(d, b, builder_types[k], ret->n == 1),
+        };
+    }
+    return ST_OK;
+}
