@@ -324,21 +324,36 @@ static void put_bytes(struct buf *out, const struct msg_field *f, const struct s
     buf_str(out, *s);
 }
 
-/* The hot loop of flame graphs: measured, reserved once, written without further checks. */
+/* Writes 8 bytes, of which the first `n` are the varint of v < 2^56: its 7-bit groups are spread
+ * over bytes by masks, so that the length costs no branch. */
+static void put_spread(uint8_t *p, uint64_t v, size_t n)
+{
+    v = (v & 0x000000000FFFFFFF) | (v & 0x00FFFFFFF0000000) << 4;
+    v = (v & 0x00003FFF00003FFF) | (v & 0x0FFFC0000FFFC000) << 2;
+    v = (v & 0x007F007F007F007F) | (v & 0x3F803F803F803F80) << 1;
+    v |= 0x8080808080808080 & (((uint64_t)1 << 8 * (n - 1)) - 1);
+    v = load_u64le(&v);
+    memcpy(p, &v, sizeof v);
+}
+
+/* The hot loop of flame graphs: measured, reserved once (with room for the last spread), written
+ * without further checks. Lengths are random, so a loop per varint would mispredict each. */
 static void put_packed_64(struct buf *out, const uint64_t *v, uint32_t n)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < n; i++)
         bytes += varint_size(v[i]);
     buf_uvarint(out, bytes);
-    if (!buf_reserve(out, bytes))
+    if (!buf_reserve(out, bytes + sizeof *v))
         return;
     uint8_t *p = (uint8_t *)out->p + out->n;
     for (uint32_t i = 0; i < n; i++) {
-        if (v[i] < 0x80)
-            *p++ = (uint8_t)v[i];
+        size_t size = varint_size(v[i]);
+        if (LIKELY(size <= sizeof *v))
+            put_spread(p, v[i], size);
         else
-            p += varint_put(p, v[i]);
+            varint_put(p, v[i]);
+        p += size;
     }
     out->n += bytes;
 }
