@@ -2,10 +2,11 @@
  *
  * Every byte of body memory is charged to its server before it is filled: a body whose length is
  * known reserves at most BUDGET_STEP ahead of what arrived, so that announcing a lot holds nothing;
- * a chunked one reserves the capacity of its buffer.
+ * a chunked one reserves the capacity of its buffer. Headers larger than usual are charged, too.
  *
  * 1. body_used only grows on the loop thread, so "is there room" cannot be outrun.
- * 2. body_used = the sum of `charged` of all requests whose input is not released.
+ * 2. body_used = the sum of `charged` and `head_charged` of all requests whose input is not
+ * released.
  *
  * Thread: taking on the loop, giving back on any (http_reply releases on the replying thread, so
  * that a slow reader never holds the budget). Failure: no room is an answer, not an error. */
@@ -32,8 +33,8 @@ void request_release_input(struct request *r)
     arena_done(&r->pub.arena);
     buf_done(&r->head);
     buf_done(&r->body);
-    budget_give(r->server, r->charged);
-    r->charged = 0;
+    budget_give(r->server, r->charged + r->head_charged);
+    r->charged = r->head_charged = 0;
     r->pub.target = r->pub.path = r->pub.query = r->pub.body = r->pub.peer = STR_EMPTY;
     r->pub.headers = NULL;
     r->pub.n_headers = 0;
@@ -62,6 +63,7 @@ void budget_give(struct http_server *s, uint64_t bytes)
         return;
     uint64_t before = atomic_fetch_sub(&s->body_used, bytes);
     ASSERT(before >= bytes);
+    atomic_fetch_add(&s->budget_gives, 1);
 }
 
 bool request_charge(struct request *r, uint64_t bytes)
@@ -71,5 +73,16 @@ bool request_charge(struct request *r, uint64_t bytes)
     if (!budget_take(r->server, bytes - r->charged))
         return false;
     r->charged = bytes;
+    return true;
+}
+
+bool request_charge_head(struct request *r)
+{
+    uint64_t bytes = r->head.cap;
+    if (bytes <= HEAD_FREE_BYTES || bytes <= r->head_charged)
+        return true;
+    if (!budget_take(r->server, bytes - r->head_charged))
+        return false;
+    r->head_charged = bytes;
     return true;
 }

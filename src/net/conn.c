@@ -230,11 +230,10 @@ static bool read_some(struct conn *c, size_t *moved)
     size_t n;
     if (!c->protocol->want(c, &p, &n) || c->closed)
         return false;
-    if (!p) {
+    n = MIN(n, (size_t)(p ? TURN_BYTES : SCRATCH_BYTES));
+    if (!p)
         p = c->loop->scratch;
-        n = MIN(n, (size_t)SCRATCH_BYTES);
-    }
-    ssize_t r = c->transport->read(c, p, MIN(n, (size_t)TURN_BYTES));
+    ssize_t r = c->transport->read(c, p, n);
     if (r == -EAGAIN) {
         c->readable = false;
         return false;

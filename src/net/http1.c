@@ -193,7 +193,12 @@ static size_t feed_chunked(struct conn *c, const char *p, size_t n)
     if (!body_room(c, MIN((uint64_t)b->n + n, h->body_max)))
         return 0;
     size_t used = chunked_step(&h->chunks, p, n, &data);
-    uint64_t coming = data.n + h->chunks.left;
+    /* Both checks see the same numbers however the input is split. */
+    if (h->chunks.overhead > c->loop->server->cfg.header_bytes_max + 16 * (uint64_t)b->n) {
+        refuse(c, ST_INVALID_ARGUMENT, 400, "chunked body has too much framing");
+        return used;
+    }
+    uint64_t coming = data.n + chunked_pending(&h->chunks);
     if (coming > h->body_max - b->n) {
         too_large(c, b->n + coming);
         return used;
@@ -202,8 +207,6 @@ static size_t feed_chunked(struct conn *c, const char *p, size_t n)
     ASSERT(!b->failed);
     if (chunked_bad(&h->chunks))
         refuse(c, ST_INVALID_ARGUMENT, 400, "malformed chunked body");
-    else if (h->chunks.overhead > c->loop->server->cfg.header_bytes_max + 16 * (uint64_t)b->n)
-        refuse(c, ST_INVALID_ARGUMENT, 400, "chunked body has too much framing");
     else if (chunked_done(&h->chunks))
         body_complete(c);
     else
@@ -313,7 +316,7 @@ static size_t feed_head(struct conn *c, const char *p, size_t n)
     struct buf *b = &h->rq->head;
     size_t used = http1_head_scan(&h->scan, p, MIN(n, b->limit - b->n));
     buf_add(b, p, used);
-    if (b->failed)
+    if (b->failed || !request_charge_head(h->rq))
         refuse(c, ST_UNAVAILABLE, 503, "no memory for a request");
     else if (h->scan == HEAD_S_BAD)
         refuse(c, ST_INVALID_ARGUMENT, 400, "malformed request: bad byte in the header");
@@ -463,7 +466,7 @@ static void http1_on_eof(struct conn *c)
 static void http1_on_gone(struct conn *c)
 {
     struct http1 *h = c->proto;
-    if (h->state == S_HANDLING)
+    if (h->rq && h->state == S_HANDLING)
         atomic_store(&h->rq->pub.gone, true);
 }
 

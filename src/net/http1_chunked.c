@@ -108,6 +108,11 @@ size_t chunked_step(struct chunked *d, const char *p, size_t n, struct str *ret_
     return at + take;
 }
 
+uint64_t chunked_pending(const struct chunked *d)
+{
+    return d->state == DATA ? d->left : 0;
+}
+
 bool chunked_done(const struct chunked *d)
 {
     return d->state == DONE;

@@ -41,6 +41,8 @@ struct chunked {
 };
 /* Consumes framing and at most one run of data: *ret_data views into p. */
 size_t chunked_step(struct chunked *d, const char *p, size_t n, struct str *ret_data);
+/* Data of the current chunk that is still to come; 0 while its size is not complete. */
+uint64_t chunked_pending(const struct chunked *d);
 bool chunked_done(const struct chunked *d);
 bool chunked_bad(const struct chunked *d);
 

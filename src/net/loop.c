@@ -130,9 +130,10 @@ void loop_post(struct loop *l, struct request *r)
     else
         l->replies_last->next = r;
     l->replies_last = r;
-    mutex_unlock(&l->lock);
+    /* Under the lock: once the loop has this reply it may end and the server be freed. */
     if (first && !(l->running && pthread_equal(pthread_self(), l->thread)))
         loop_wake(l);
+    mutex_unlock(&l->lock);
 }
 
 static struct request *take_replies(struct loop *l)
@@ -182,9 +183,14 @@ static void run_ready(struct loop *l)
     }
 }
 
-/* All that wait, oldest first: one huge body must not hold up the small ones behind it. */
+/* All that wait, oldest first: one huge body must not hold up the small ones behind it. Whoever
+ * gives back posts a reply next, so a change is never missed for long. */
 static void run_budget(struct loop *l)
 {
+    uint64_t gives = atomic_load(&l->server->budget_gives);
+    if (gives == l->seen_gives)
+        return;
+    l->seen_gives = gives;
     struct conn *last = l->timers[CONN_T_BUDGET].last;
     for (struct conn *c = l->timers[CONN_T_BUDGET].first, *next; c; c = next) {
         next = c == last ? NULL : c->next;

@@ -14,6 +14,7 @@
 
 enum {
     HEADERS_MAX = 128,
+    HEAD_FREE_BYTES = 4 * 1024,     /* of a header, outside the budget */
     SCRATCH_BYTES = 64 * 1024,      /* the loop's read buffer: also the bound of pipelined input */
     TURN_BYTES = 1024 * 1024,       /* a connection moves in one turn of the loop, each way */
     BUDGET_STEP = 1024 * 1024,      /* a body reserves this much ahead of what arrived */
@@ -39,7 +40,8 @@ struct request {
     struct request *next; /* in the pool's queue, then among the loop's messages */
     struct buf head;      /* as received; header views point here */
     struct buf body;
-    uint64_t charged; /* bytes taken from the server's budget */
+    uint64_t charged;      /* bytes taken from the server's budget, for the body */
+    uint64_t head_charged; /* and for a header beyond HEAD_FREE_BYTES */
     atomic_bool replied;
     bool keep_alive;
     bool http10;
@@ -59,8 +61,9 @@ void request_free(struct request *r);
 
 bool budget_take(struct http_server *s, uint64_t bytes);
 void budget_give(struct http_server *s, uint64_t bytes);
-/* Charges up to `bytes` in all; false when there is no room now. */
+/* Charges up to `bytes` in all for the body; false when there is no room now. */
 bool request_charge(struct request *r, uint64_t bytes);
+bool request_charge_head(struct request *r); /* what its buffer has grown to */
 
 /* ---- connections ---- */
 
@@ -157,7 +160,7 @@ struct loop {
     uint32_t n_conns, n_inflight; /* requests between dispatch and reply */
     int64_t accept_again_ns;      /* 0: accepting */
     bool stop_seen;
-    uint64_t shown_body;
+    uint64_t seen_gives, shown_body;
     uint32_t shown_conns;
     int64_t date_s;
     char date[32];
@@ -204,7 +207,8 @@ struct http_server {
     struct pool pool;
     struct loop loop;
     pthread_t loop_thread;
-    _Atomic uint64_t body_used;
+    _Atomic uint64_t body_used;    /* of cfg.body_budget_bytes */
+    _Atomic uint64_t budget_gives; /* how often some came back */
     atomic_bool stopping;
     _Atomic int64_t stop_at_ns; /* when stopping: cut off what is still there */
     uint16_t port;
