@@ -24,6 +24,13 @@
 
 enum { BACKLOG = 4096 };
 
+static uint64_t default_budget(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
+    return MAX(memory / 8, 64 * MIB);
+}
+
 void http_server_config_init(struct http_server_config *cfg)
 {
     *cfg = (struct http_server_config){
@@ -32,6 +39,7 @@ void http_server_config_init(struct http_server_config *cfg)
         .connections_max = 16384,
         .header_bytes_max = 64 * KIB,
         .body_bytes_max = 256 * MIB,
+        .body_budget_bytes = default_budget(),
         .queue_max = 1024,
         .header_timeout_ns = 10 * NS_PER_S,
         .body_timeout_ns = 30 * NS_PER_S,
@@ -54,12 +62,11 @@ static char *copy_cstr(struct str s)
 
 static void fill_defaults(struct http_server_config *cfg)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);
-    uint64_t memory = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
     if (cfg->workers == 0)
         cfg->workers = n > 0 ? (uint32_t)n : 1;
     if (cfg->body_budget_bytes == 0)
-        cfg->body_budget_bytes = MAX(memory / 8, 64 * MIB);
+        cfg->body_budget_bytes = default_budget();
     while (cfg->path_prefix.n && cfg->path_prefix.p[cfg->path_prefix.n - 1] == '/')
         cfg->path_prefix.n--;
 }
