@@ -1,4 +1,4 @@
-/* Settings: one table (config_table.h) of every flag and YAML key, and the struct they fill.
+/* Settings: one table (config_table.def) of every flag and YAML key, and the struct they fill.
  *
  * Order: defaults → YAML file → command line. `struct config` owns every string it points to. It is
  * written only while it is loaded; afterwards any thread reads it. */

@@ -265,7 +265,7 @@ void config_docs(struct buf *out)
     buf_str(out,
         STR("# Configuration reference\n\n"
             "<!-- Made by `everflame -help-docs`; a test compares. Change "
-            "src/server/config_table.h, "
+            "src/server/config_table.def, "
             "then make it again. -->\n\n"
             "Settings come from the defaults, then the YAML file of `-config.file`, then the "
             "command "

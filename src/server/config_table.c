@@ -1,4 +1,5 @@
-/* The table of settings, made from config_table.h and config_table_accepted.h, and look-ups in it.
+/* The table of settings, made from config_table.def and config_table_accepted.def, and look-ups in
+ * it.
  *
  * A row that works names a member of struct config; that the member has the C type of the row is
  * checked when compiling. Look-ups are linear: they run a few hundred times at start and never on a
@@ -17,7 +18,7 @@ typedef double ctype_FLOAT;
         "the member of a setting has another type");
 #define W(flag, yaml, type, member, cat, initial, help) SAME_TYPE(type, member)
 #define A(flag, yaml, type, member, of, note) SAME_TYPE(type, member)
-#include "server/config_table.h"
+#include "server/config_table.def"
 #undef W
 #undef A
 
@@ -28,8 +29,8 @@ const struct config_setting config_settings[] = {
     {flag, yaml, CONFIG_##type, CONFIG_HIDDEN, offsetof(struct config, member), NULL, of, note},
 #define N(flag, yaml, type, initial) \
     {flag, yaml, CONFIG_##type, CONFIG_HIDDEN, CONFIG_NO_MEMBER, initial, NULL, NULL},
-#include "server/config_table.h"
-#include "server/config_table_accepted.h"
+#include "server/config_table.def"
+#include "server/config_table_accepted.def"
 #undef W
 #undef A
 #undef N

@@ -16,7 +16,7 @@ static void limits_of(void *ctx, struct str tenant, struct ingest_limits *ret_li
     config_limits_ingest(&l, ret_limits);
 }
 
-struct ingest *server_ingest_new(struct server *s)
+struct ingest *handler_ingest_new(struct server *s)
 {
     struct ingest_config cfg = {.store = s->store, .limits = limits_of, .ctx = s->overrides};
     return ingest_new(&cfg);
@@ -46,7 +46,7 @@ static void handle_ingest(struct http_request *rq, void *ctx)
     struct server *s = ctx;
     struct error err = {0};
     bool utf8_names;
-    if (!server_accept(rq, &utf8_names))
+    if (!handler_accept(rq, &utf8_names))
         return;
     struct ingest_upload up = {
         .name = param(rq, STR("name")),
@@ -60,7 +60,7 @@ static void handle_ingest(struct http_request *rq, void *ctx)
         .arena = &rq->arena,
         .now_ns = clock_wall_ns(),
     };
-    if (server_tenant(s, rq, &up.tenant, &err) != ST_OK) {
+    if (handler_tenant(s, rq, &up.tenant, &err) != ST_OK) {
         http_reply_error(rq, &err);
         return;
     }
@@ -96,14 +96,14 @@ static void handle_push(struct connect_call *call, const void *request, void *ct
     struct server *s = ctx;
     struct error err = {0};
     bool utf8_names;
-    if (!server_accept(call->rq, &utf8_names))
+    if (!handler_accept(call->rq, &utf8_names))
         return;
     struct ingest_push push = {
         .request = request,
         .arena = call->arena,
         .now_ns = clock_wall_ns(),
     };
-    if (server_tenant(s, call->rq, &push.tenant, &err) != ST_OK) {
+    if (handler_tenant(s, call->rq, &push.tenant, &err) != ST_OK) {
         connect_fail(call, &err);
         return;
     }

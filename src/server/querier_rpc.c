@@ -90,7 +90,7 @@ static void handle(struct connect_call *call, const void *request, void *ctx)
     struct server *s = ctx;
     struct error err = {0};
     bool utf8_names;
-    if (!server_accept(call->rq, &utf8_names))
+    if (!handler_accept(call->rq, &utf8_names))
         return;
     struct rpc *r = ARENA_NEW(call->arena, struct rpc);
     if (!r) {
@@ -109,7 +109,7 @@ static void handle(struct connect_call *call, const void *request, void *ctx)
         .method = method_of(call),
         .request = request,
     };
-    if (server_tenants(s, call->rq, &r->job.tenants, &err) != ST_OK) {
+    if (handler_tenants(s, call->rq, &r->job.tenants, &err) != ST_OK) {
         connect_fail(call, &err);
         return;
     }

@@ -149,7 +149,7 @@ static void submit(struct server *s, struct http_request *rq, query_run_fn run)
 {
     struct error err = {0};
     bool utf8_names;
-    if (!server_accept(rq, &utf8_names))
+    if (!handler_accept(rq, &utf8_names))
         return;
     struct page *p = ARENA_NEW(&rq->arena, struct page);
     enum status st = p ? ST_OK
@@ -162,7 +162,7 @@ static void submit(struct server *s, struct http_request *rq, query_run_fn run)
             .utf8_names = utf8_names};
         read_params(rq, &p->params);
         p->label = param(rq, "label");
-        st = server_tenants(s, rq, &p->job.tenants, &err);
+        st = handler_tenants(s, rq, &p->job.tenants, &err);
     }
     if (st == ST_OK && run == run_label_values && !p->label.n)
         st = error_set(

@@ -25,21 +25,21 @@ void route_add_method(struct route_list *l, const struct connect_method *m)
     route_add(l, &r);
 }
 
-enum status server_tenants(
+enum status handler_tenants(
     struct server *s, struct http_request *rq, struct tenant_list *ret_list, struct error *err)
 {
     return tenants_parse(s->config->multitenancy_enabled, http_header_get(rq, STR("x-scope-orgid")),
         &rq->arena, ret_list, err);
 }
 
-enum status server_tenant(
+enum status handler_tenant(
     struct server *s, struct http_request *rq, struct str *ret_tenant, struct error *err)
 {
     return tenants_parse_one(s->config->multitenancy_enabled,
         http_header_get(rq, STR("x-scope-orgid")), &rq->arena, ret_tenant, err);
 }
 
-bool server_accept(struct http_request *rq, bool *ret_utf8_names)
+bool handler_accept(struct http_request *rq, bool *ret_utf8_names)
 {
     struct error err = {0};
     if (connect_accept_check(rq, ret_utf8_names, &err) == ST_OK)

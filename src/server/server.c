@@ -126,6 +126,7 @@ static enum status start_http(
     render_http_routes(s, routes);
     ops_http_routes(s, routes);
     info_rpc_routes(s, routes);
+    settings_rpc_routes(s, routes);
     enum status st = http_server_start(&cfg, routes->v, routes->n, &s->http, err);
     if (st != ST_OK && err->os_errno == EADDRINUSE)
         return error_set(err, st, __FILE__, __LINE__,
@@ -151,7 +152,7 @@ static enum status start(struct server *s, struct route_list *routes, struct err
         st = overrides_start(s->overrides, err);
     if (st != ST_OK)
         return error_wrap(err, st, "error initialising module: runtime-config");
-    s->ingest = server_ingest_new(s);
+    s->ingest = handler_ingest_new(s);
     st = start_queries(s, processors, err);
     if (st != ST_OK)
         return error_wrap(err, st, "error initialising module: querier");
@@ -232,6 +233,7 @@ static int run(struct config *c)
     struct route_list *routes = NEW(struct route_list);
     sigset_t set;
     s->config = c;
+    mutex_init(&s->settings_lock, "settings", RANK_SERVER);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
@@ -252,6 +254,7 @@ static int run(struct config *c)
         stop(s);
         code = 1;
     }
+    mutex_done(&s->settings_lock);
     mem_free(routes);
     mem_free(s);
     return code;

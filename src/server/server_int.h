@@ -2,6 +2,7 @@
 #ifndef SERVER_SERVER_INT_H
 #define SERVER_SERVER_INT_H
 
+#include "base/thread.h"
 #include "net/connect.h"
 #include "net/http.h"
 #include "server/config.h"
@@ -18,17 +19,18 @@ struct server {
     struct http_server *http;
     uint64_t body_bytes_max; /* of one upload, over all tenants */
     int64_t start_wall_ns;
-    atomic_bool stopping; /* /ready says no */
+    atomic_bool stopping;       /* /ready says no */
+    struct mutex settings_lock; /* the files of settings_rpc.c */
 };
 
 /* Tenants of a request by the server's mode. */
-enum status server_tenants(
+enum status handler_tenants(
     struct server *s, struct http_request *rq, struct tenant_list *ret_list, struct error *err);
-enum status server_tenant(
+enum status handler_tenant(
     struct server *s, struct http_request *rq, struct str *ret_tenant, struct error *err);
 /* Reads the Accept header. False: it is no list of media types, and the request was answered with
  * 400 and plain text, as the reference does it. */
-bool server_accept(struct http_request *rq, bool *ret_utf8_names);
+bool handler_accept(struct http_request *rq, bool *ret_utf8_names);
 
 /* Routes, each file its own; added to a list that lives as long as the server. */
 enum { SERVER_ROUTES_MAX = 64 };
@@ -41,11 +43,12 @@ void route_add(struct route_list *l, const struct http_route *r);
 /* A POST route for the method; message_bytes_max also bounds its body. */
 void route_add_method(struct route_list *l, const struct connect_method *m);
 
-struct ingest *server_ingest_new(struct server *s);
+struct ingest *handler_ingest_new(struct server *s);
 void ingest_http_routes(struct server *s, struct route_list *l);
 void querier_rpc_routes(struct server *s, struct route_list *l);
 void render_http_routes(struct server *s, struct route_list *l);
 void ops_http_routes(struct server *s, struct route_list *l);
 void info_rpc_routes(struct server *s, struct route_list *l);
+void settings_rpc_routes(struct server *s, struct route_list *l);
 
 #endif
