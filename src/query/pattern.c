@@ -24,11 +24,14 @@ static bool is_meta(char c)
     return memchr("\\.+*?()|[]{}^$", c, 14) != NULL;
 }
 
+static bool is_word(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
 static bool is_punct(char c)
 {
-    return c > ' ' && c < 127 &&
-           !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-               c == '_');
+    return c > ' ' && c < 127 && !is_word(c);
 }
 
 static int word_order(const void *a, const void *b)
@@ -117,11 +120,6 @@ static size_t verbatim(struct str s, size_t at)
     return end == STR_NPOS ? s.n - at : end + 2;
 }
 
-static bool is_name_start(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-}
-
 static enum status to_re2(struct str s, struct arena *arena, struct str *ret, struct error *err)
 {
     /* A rewritten group has at least four bytes and grows by one. */
@@ -133,7 +131,7 @@ static enum status to_re2(struct str s, struct arena *arena, struct str *ret, st
         struct str rest = str_skip(s, i);
         if (str_starts(rest, STR("\\C")))
             FAIL(err, ST_INVALID_ARGUMENT, "error parsing regexp: invalid escape sequence: `\\C`");
-        if (str_starts(rest, STR("(?<")) && rest.n > 3 && is_name_start(rest.p[3])) {
+        if (str_starts(rest, STR("(?<")) && rest.n > 3 && is_word(rest.p[3])) {
             memcpy(out + n, "(?P<", 4);
             n += 4;
             i += 3;

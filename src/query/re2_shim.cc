@@ -33,7 +33,6 @@ extern "C" struct re2_shim *re2_shim_new(
     options.set_log_errors(false);
     options.set_max_mem(MAX_MEM);
     options.set_dot_nl(whole);
-    options.set_never_capture(true);
     struct re2_shim *shim = new re2_shim(re2::StringPiece(pattern, n), options, whole);
     if (shim->re.ok())
         return shim;
