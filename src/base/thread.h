@@ -15,7 +15,9 @@ enum lock_rank {
     RANK_POOL = 20,
     RANK_CONN = 30,
     RANK_TENANTS = 40,
+    RANK_CUT = 45,     /* cuts, markers, retention */
     RANK_STORE = 50,   /* the set of tenants, datasets, epochs */
+    RANK_BLOCK = 55,   /* loading one dataset of a block */
     RANK_DATASET = 60, /* interning and rows of one dataset */
     RANK_QUEUE = 70,   /* the commit queue */
     RANK_VIEW = 80,

@@ -27,7 +27,7 @@ struct epoch *epoch_ref(struct epoch *ep)
     return ep;
 }
 
-static void dataset_free(struct dataset *ds)
+void dataset_free(struct dataset *ds)
 {
     idmap_done(&ds->series_ids);
     symtab_done(&ds->part.sym);
@@ -50,8 +50,7 @@ void epoch_unref(struct epoch *ep)
     mem_free(ep);
 }
 
-static struct dataset *dataset_new(
-    struct epoch *ep, uint32_t id, struct str tenant, struct str service)
+struct dataset *dataset_new(struct epoch *ep, uint32_t id, struct str tenant, struct str service)
 {
     struct dataset *ds = mem_new(sizeof *ds);
     ds->epoch = ep;
@@ -62,7 +61,7 @@ static struct dataset *dataset_new(
     struct part *p = &ds->part;
     p->tenant = arena_str(&ds->memory, tenant);
     p->service = arena_str(&ds->memory, service);
-    p->epoch = ep->no;
+    p->epoch = ep ? ep->no : 0;
     symtab_init(&p->sym);
     ASSERT(symtab_string(&p->sym, STR("__name__")) == DATASET_STRING_NAME &&
            symtab_string(&p->sym, STR("service_name")) == DATASET_STRING_SERVICE_NAME);
@@ -176,7 +175,8 @@ bool dataset_row(struct dataset *ds, const struct part_row *row)
 void dataset_charge(struct dataset *ds)
 {
     size_t now = sizeof *ds + ds->index_bytes + ds->memory.used + ds->part.sym.bytes;
-    atomic_fetch_add(&ds->epoch->bytes, now - ds->charged);
+    if (ds->epoch)
+        atomic_fetch_add(&ds->epoch->bytes, now - ds->charged);
     ds->charged = now;
 }
 

@@ -63,6 +63,10 @@ static inline struct dataset *epoch_dataset(const struct epoch *ep, uint32_t i)
 /* Finds or makes; NULL when the epoch has DATASETS_MAX. */
 struct dataset *epoch_dataset_get(struct epoch *ep, struct str tenant, struct str service);
 
+/* A dataset on its own, as block readers make it: ep may be NULL. */
+struct dataset *dataset_new(struct epoch *ep, uint32_t id, struct str tenant, struct str service);
+void dataset_free(struct dataset *ds);
+
 struct marks dataset_marks(const struct dataset *ds);
 /* The series with these ids (layout of part_series.ids), new if there is none; UINT32_MAX when
  * full. Under the lock. */

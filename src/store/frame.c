@@ -27,22 +27,29 @@ static void put_begin(struct buf *out, uint32_t from, uint32_t to)
     buf_uvarint(out, to - from);
 }
 
-static void put_symbols(struct buf *out, const struct symtab *sym, const struct sym_counts *from,
-    const struct sym_counts *to)
+void frame_put_strings(struct buf *out, const struct symtab *sym, uint32_t from, uint32_t to)
 {
-    put_begin(out, from->strings, to->strings);
-    for (uint32_t i = from->strings; i < to->strings; i++)
+    put_begin(out, from, to);
+    for (uint32_t i = from; i < to; i++)
         put_str(out, sym_string(sym, i));
-    put_begin(out, from->functions, to->functions);
-    for (uint32_t i = from->functions; i < to->functions; i++) {
+}
+
+static void put_functions(struct buf *out, const struct symtab *sym, uint32_t from, uint32_t to)
+{
+    put_begin(out, from, to);
+    for (uint32_t i = from; i < to; i++) {
         const struct sym_function *f = sym_function(sym, i);
         buf_uvarint(out, f->name);
         buf_uvarint(out, f->system_name);
         buf_uvarint(out, f->filename);
         buf_svarint(out, f->start_line);
     }
-    put_begin(out, from->mappings, to->mappings);
-    for (uint32_t i = from->mappings; i < to->mappings; i++) {
+}
+
+static void put_mappings(struct buf *out, const struct symtab *sym, uint32_t from, uint32_t to)
+{
+    put_begin(out, from, to);
+    for (uint32_t i = from; i < to; i++) {
         const struct sym_mapping *m = sym_mapping(sym, i);
         buf_uvarint(out, m->start);
         buf_uvarint(out, m->limit);
@@ -53,11 +60,10 @@ static void put_symbols(struct buf *out, const struct symtab *sym, const struct 
     }
 }
 
-static void put_stacks(struct buf *out, const struct symtab *sym, const struct sym_counts *from,
-    const struct sym_counts *to)
+static void put_locations(struct buf *out, const struct symtab *sym, uint32_t from, uint32_t to)
 {
-    put_begin(out, from->locations, to->locations);
-    for (uint32_t i = from->locations; i < to->locations; i++) {
+    put_begin(out, from, to);
+    for (uint32_t i = from; i < to; i++) {
         const struct sym_location *loc = sym_location(sym, i);
         buf_uvarint(out, loc->mapping == SYM_NONE ? 0 : (uint64_t)loc->mapping + 1);
         buf_uvarint(out, loc->address);
@@ -68,9 +74,21 @@ static void put_stacks(struct buf *out, const struct symtab *sym, const struct s
             buf_svarint(out, l->line);
         }
     }
-    put_begin(out, from->nodes, to->nodes);
+}
+
+void frame_put_symbols(struct buf *out, const struct symtab *sym, const struct sym_counts *from,
+    const struct sym_counts *to)
+{
+    put_functions(out, sym, from->functions, to->functions);
+    put_mappings(out, sym, from->mappings, to->mappings);
+    put_locations(out, sym, from->locations, to->locations);
+}
+
+void frame_put_nodes(struct buf *out, const struct symtab *sym, uint32_t from, uint32_t to)
+{
+    put_begin(out, from, to);
     uint32_t last = 0;
-    for (uint32_t i = from->nodes; i < to->nodes; i++) {
+    for (uint32_t i = from; i < to; i++) {
         struct sym_node n = sym_node(sym, i);
         buf_uvarint(out, i - n.parent);
         buf_svarint(out, (int64_t)n.location - last);
@@ -78,7 +96,7 @@ static void put_stacks(struct buf *out, const struct symtab *sym, const struct s
     }
 }
 
-static void put_series(struct buf *out, const struct part *p, uint32_t from, uint32_t to)
+void frame_put_series(struct buf *out, const struct part *p, uint32_t from, uint32_t to)
 {
     put_begin(out, from, to);
     for (uint32_t i = from; i < to; i++) {
@@ -107,9 +125,10 @@ void frame_upload_section(struct buf *out, const struct dataset *ds, int64_t bas
     struct marks to = dataset_marks(ds);
     put_str(out, ds->part.tenant);
     put_str(out, ds->part.service);
-    put_symbols(out, &ds->part.sym, &ds->logged.sym, &to.sym);
-    put_stacks(out, &ds->part.sym, &ds->logged.sym, &to.sym);
-    put_series(out, &ds->part, ds->logged.series, to.series);
+    frame_put_strings(out, &ds->part.sym, ds->logged.sym.strings, to.sym.strings);
+    frame_put_symbols(out, &ds->part.sym, &ds->logged.sym, &to.sym);
+    frame_put_nodes(out, &ds->part.sym, ds->logged.sym.nodes, to.sym.nodes);
+    frame_put_series(out, &ds->part, ds->logged.series, to.series);
     put_rows(out, &ds->part, ds->logged.rows, to.rows, base_ns);
 }
 

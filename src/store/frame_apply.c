@@ -241,16 +241,26 @@ static enum status find_dataset(struct applier *a, struct epoch *ep)
     return ST_OK;
 }
 
-static enum status apply_section(struct applier *a, struct epoch *ep)
+static enum status apply_ranges(struct applier *a)
 {
-    TRY(find_dataset(a, ep));
     TRY(apply_strings(a));
     TRY(apply_functions(a));
     TRY(apply_mappings(a));
     TRY(apply_locations(a));
     TRY(apply_nodes(a));
     TRY(apply_series(a));
-    TRY(apply_rows(a));
+    return apply_rows(a);
+}
+
+static enum status apply_section(struct applier *a, struct epoch *ep)
+{
+    TRY(find_dataset(a, ep));
+    uint32_t rows = a->ds->part.rows.n;
+    enum status st = apply_ranges(a);
+    if (st != ST_OK) {
+        a->ds->part.rows.n = rows;
+        return st;
+    }
     struct marks to = dataset_marks(a->ds);
     dataset_publish(a->ds, &to);
     a->ds->logged = to;
@@ -274,4 +284,21 @@ enum status frame_apply(struct epoch *ep, struct str frame, struct arena *scratc
     while (n--)
         TRY(apply_section(&a, ep));
     return cursor_left(&a.c) ? damaged(&a, "trailing bytes") : ST_OK;
+}
+
+enum status frame_get(
+    enum frame_range what, struct str bytes, struct dataset *ds, struct error *err)
+{
+    static enum status (*const appliers[][3])(struct applier *) = {
+        [FRAME_STRINGS] = {apply_strings},
+        [FRAME_SYMBOLS] = {apply_functions, apply_mappings, apply_locations},
+        [FRAME_NODES] = {apply_nodes},
+        [FRAME_SERIES] = {apply_series},
+    };
+    struct frame_stats stats = {0};
+    struct applier a = {
+        .c = cursor_make(bytes), .ds = ds, .scratch = &ds->memory, .err = err, .stats = &stats};
+    for (size_t i = 0; i < ARRAY_LEN(appliers[what]) && appliers[what][i]; i++)
+        TRY(appliers[what][i](&a));
+    return cursor_left(&a.c) || stats.filled ? damaged(&a, "a section of a block") : ST_OK;
 }

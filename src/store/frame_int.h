@@ -14,6 +14,18 @@ void frame_upload_head(struct buf *out, uint64_t seq, int64_t base_ns, uint32_t 
 /* Everything of the dataset above ds->logged. Under its lock; the caller then advances logged. */
 void frame_upload_section(struct buf *out, const struct dataset *ds, int64_t base_ns);
 
+/* The ranges of a section, as blocks have them too. */
+void frame_put_strings(struct buf *out, const struct symtab *sym, uint32_t from, uint32_t to);
+void frame_put_symbols(struct buf *out, const struct symtab *sym, const struct sym_counts *from,
+    const struct sym_counts *to);
+void frame_put_nodes(struct buf *out, const struct symtab *sym, uint32_t from, uint32_t to);
+void frame_put_series(struct buf *out, const struct part *p, uint32_t from, uint32_t to);
+
+/* Reading them back, from a block: each takes the whole of `bytes`. Gaps are damage there. */
+enum frame_range { FRAME_STRINGS, FRAME_SYMBOLS, FRAME_NODES, FRAME_SERIES };
+enum status frame_get(
+    enum frame_range what, struct str bytes, struct dataset *ds, struct error *err);
+
 /* The first frame of an epoch: which one came before and how far it counts. */
 struct frame_epoch {
     uint64_t epoch;

@@ -42,6 +42,7 @@ struct part_row {
 struct part {
     struct str tenant, service;
     uint64_t epoch;
+    void *origin; /* the store's: where the part came from */
     struct symtab sym;
     struct segvec series; /* struct part_series */
     struct segvec rows;   /* struct part_row */
