@@ -25,6 +25,8 @@ struct ingest *handler_ingest_new(struct server *s)
 static void upload_done(void *ctx, enum status st, const struct error *err)
 {
     struct http_request *rq = ctx;
+    if (st != ST_OK)
+        handler_log_failure(rq, err);
     if (st == ST_OK) {
         struct http_response rs = {.status = 200};
         http_reply(rq, &rs);
@@ -83,6 +85,8 @@ static void push_done(void *ctx, enum status st, const struct error *err)
 {
     static const struct m_empty empty;
     struct connect_call *call = ctx;
+    if (st != ST_OK)
+        handler_log_failure(call->rq, err);
     if (st == ST_OK)
         connect_reply(call, &empty);
     else if (st == ST_DATA_LOSS)

@@ -73,6 +73,7 @@ static enum status rpc_run(struct query_job *job, struct query *q, struct error 
 
 static void rpc_fail(struct query_job *job, const struct error *err)
 {
+    handler_log_failure(job->rq, err);
     connect_fail(((struct rpc *)job)->call, err);
 }
 

@@ -14,6 +14,7 @@ struct page {
 
 static void page_fail(struct query_job *job, const struct error *err)
 {
+    handler_log_failure(job->rq, err);
     http_reply_error(job->rq, err);
 }
 

@@ -1,4 +1,5 @@
 /* What all handlers share: the list of routes, tenants of a request, the Accept header. */
+#include "base/log.h"
 #include "net/accept.h"
 #include "server/server_int.h"
 
@@ -37,6 +38,14 @@ enum status handler_tenant(
 {
     return tenants_parse_one(s->config->multitenancy_enabled,
         http_header_get(rq, STR("x-scope-orgid")), &rq->arena, ret_tenant, err);
+}
+
+void handler_log_failure(const struct http_request *rq, const struct error *err)
+{
+    int http = err->http ? err->http : status_http(err->code);
+    if (http >= 500)
+        LOG_ERROR("request failed", "path=%s code=%s err=%s at=%s:%d", LOG_STR(rq->path),
+            status_text(err->code), LOG_STR(error_str(err)), err->file ? err->file : "", err->line);
 }
 
 bool handler_accept(struct http_request *rq, bool *ret_utf8_names)

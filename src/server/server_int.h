@@ -32,6 +32,9 @@ enum status handler_tenant(
  * 400 and plain text, as the reference does it. */
 bool handler_accept(struct http_request *rq, bool *ret_utf8_names);
 
+/* Logs a failure that is ours (5xx), before it is answered: after that the request is gone. */
+void handler_log_failure(const struct http_request *rq, const struct error *err);
+
 /* Routes, each file its own; added to a list that lives as long as the server. */
 enum { SERVER_ROUTES_MAX = 64 };
 struct route_list {
