@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Our values where they differ from the reference's on purpose (deviations.jsonl), against what the
+captures themselves say.
+
+  java-extra   about.md counts 1926 jdk.ExecutionSample (10 ms each) and 116 profiler.Malloc
+  ingest-curl  the evented speedscope profile, summed from its own events
+"""
+import json
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+from server import OLD_DATA, Server  # noqa: E402
+import conformance  # noqa: E402
+
+
+def about_count(client, event):
+    with open(os.path.join(HERE, "captures", client, "about.md"), encoding="utf-8") as f:
+        row = re.search(r"^\| " + re.escape(event) + r" \|(.*)\|$", f.read(), flags=re.M)
+    return int(row.group(1).split("|")[0])
+
+
+def total(server, client, profile_type):
+    start, end = conformance.window(os.path.join(HERE, "captures", client))
+    answer = conformance.ask(server, "SelectMergeStacktraces", {
+        "profileTypeID": profile_type, "labelSelector": "{}", "start": start, "end": end})
+    return answer["total"]
+
+
+def speedscope_evented():
+    """Nanoseconds per stack of the evented profile in request 009, by the format's own rules."""
+    unit_ns = {"seconds": 10**9, "milliseconds": 10**6, "microseconds": 10**3}
+    with open(os.path.join(HERE, "captures", "ingest-curl", "009.bin"), encoding="utf-8") as f:
+        doc = json.load(f)
+    sums = 0
+    for p in doc["profiles"]:
+        if p["type"] == "evented":
+            depth, last = 0, p["startValue"]
+            for e in p["events"]:
+                if depth:
+                    sums += int(e["at"] - last) * unit_ns[p["unit"]]
+                last = e["at"]
+                depth += 1 if e["type"] == "O" else -1
+        else:
+            sums += sum(int(w) for w in p["weights"]) * unit_ns[p["unit"]]
+    return sums
+
+
+def main():
+    passed = failed = 0
+    with Server(sys.argv[1], OLD_DATA) as s:
+        checks = []
+        for client in ("java-extra", "ingest-curl"):
+            conformance.replay(conformance.Server(s.url, client), os.path.join(HERE, "captures", client))
+        extra = conformance.Server(s.url, "java-extra")
+        checks.append(("java-extra cpu", about_count("java-extra", "jdk.ExecutionSample") * 10_000_000,
+                       total(extra, "java-extra", "process_cpu:cpu:nanoseconds:cpu:nanoseconds")))
+        checks.append(("java-extra mallocs", about_count("java-extra", "profiler.Malloc"),
+                       total(extra, "java-extra", "memory:malloc_objects:count::")))
+        curl = conformance.Server(s.url, "ingest-curl")
+        checks.append(("ingest-curl wall", speedscope_evented(),
+                       total(curl, "ingest-curl", "wall:wall:nanoseconds:cpu:nanoseconds")))
+    for name, want, got in checks:
+        ok = want == got
+        passed, failed = passed + ok, failed + (not ok)
+        print(f"{'ok  ' if ok else 'FAIL'} {name}: want {want}, got {got}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
