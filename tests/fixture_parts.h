@@ -1,5 +1,5 @@
 /* Parts made by hand, for tests of what reads them; and a store that hands them out, in place of
- * the real one: store_view_acquire, store_view_release and store_profile_id are defined here.
+ * the real one: the store functions that a query calls are defined here.
  *
  * Samples are text, one per line: the stack root first, then a value per type, then perhaps a span
  * id and a trace id in hex:
@@ -20,8 +20,11 @@ struct store {
     struct arena arena;
     struct part *parts[FIXTURE_PARTS_MAX];
     uint32_t n_parts;
+    struct part *light[FIXTURE_PARTS_MAX]; /* of parts that were made blocks */
+    bool damaged[FIXTURE_PARTS_MAX];       /* such a part cannot be entered */
+    bool fail_enter;
     uint64_t next_seq;
-    int views; /* acquired and not released */
+    int views, entered; /* acquired and not released */
 };
 
 void fixture_init(struct store *f);
@@ -38,6 +41,9 @@ uint64_t fixture_row(
 /* A row of samples that the caller made, for random tests; v is reordered. */
 uint64_t fixture_row_samples(struct store *f, struct part *p, uint32_t series, int64_t time_ns,
     struct sample_in *v, uint32_t n);
+/* From now on views show the part without stacks and samples, as parts of blocks are; it takes no
+ * more rows. */
+void fixture_make_block(struct store *f, struct part *p);
 /* The node of a stack in the grammar above. */
 uint32_t fixture_stack(struct part *p, const char *text, size_t n);
 

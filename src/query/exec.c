@@ -15,7 +15,8 @@
  * Invariants:
  *  1. counts never grow during a query: rows refer only to series and nodes below them.
  *  2. the budget is q->arena's limit; what `rows` may take is subtracted from it until exec_close.
- *  3. views stay acquired until exec_close: everything a part holds may be looked at until then.
+ *  3. views stay acquired until exec_close: labels and rows may be looked at until then, stacks and
+ *     samples between exec_enter and exec_leave. At most one part is entered.
  * Thread: the caller's. Failure: a status; exec_close is always safe. */
 #include "query/query_int.h"
 
@@ -26,7 +27,6 @@ static enum status match_part(struct exec *x, const struct part *p, const struct
 {
     *ep = (struct exec_part){.part = p, .n_rows = part_rows(p)};
     ep->n_series = part_n_series(p);
-    ep->n_nodes = part_nodes(p);
     *ret_any = false;
     if (ep->n_rows == 0 || !service_may_match(p->service, sel))
         return ST_OK;
@@ -59,6 +59,18 @@ static enum status open_view(
     return ST_OK;
 }
 
+/* The service that the selector is about, or the empty text: the store need not look at others. */
+static struct str one_service(const struct selector *sel)
+{
+    for (uint32_t i = 0; i < sel->n; i++) {
+        const struct matcher *m = &sel->v[i];
+        if (m->op == MATCH_EQ &&
+            (str_eq(m->name, STR("service_name")) || label_kind(m->name) == LABEL_SERVICE))
+            return m->value;
+    }
+    return STR_EMPTY;
+}
+
 enum status exec_open(struct exec *x, struct query *q, int64_t from_ns, int64_t until_ns,
     const struct selector *sel, const struct id_filter *ids, struct error *err)
 {
@@ -73,13 +85,12 @@ enum status exec_open(struct exec *x, struct query *q, int64_t from_ns, int64_t 
     x->views = ARENA_ZARRAY(q->arena, const struct store_view *, q->n_tenants);
     if (!x->views)
         return query_full(q, err);
-    for (; x->n_views < q->n_tenants; x->n_views++) {
-        struct str tenant = q->tenants[x->n_views];
-        x->views[x->n_views] = store_view_acquire(q->store, tenant, from_ns, until_ns);
-    }
+    struct str service = one_service(sel);
+    for (; x->n_views < q->n_tenants; x->n_views++)
+        TRY(store_view_acquire(q->store, q->tenants[x->n_views], service, from_ns, until_ns,
+            &x->views[x->n_views], err));
     for (uint32_t i = 0; i < x->n_views; i++)
-        if (x->views[i])
-            TRY(open_view(x, x->views[i], sel, err));
+        TRY(open_view(x, x->views[i], sel, err));
     return ST_OK;
 }
 
@@ -87,9 +98,9 @@ void exec_close(struct exec *x)
 {
     if (!x->q)
         return;
+    exec_leave(x);
     for (uint32_t i = 0; i < x->n_views; i++)
-        if (x->views[i])
-            store_view_release(x->q->store, x->views[i]);
+        store_view_release(x->q->store, x->views[i]);
     x->q->arena->limit += x->q->reserved;
     x->q->reserved = 0;
     arena_done(&x->rows);
@@ -115,6 +126,53 @@ static bool wanted_profile(struct exec *x, struct profile_check *last, uint64_t 
         *last = (struct profile_check){seq, true, ids_has_profile(x->ids, uuid)};
     }
     return last->wanted;
+}
+
+/* Whether any row of the part would be given to exec_rows' function. */
+static enum status any_row(
+    struct exec *x, const struct exec_part *ep, bool *ret_any, struct error *err)
+{
+    struct profile_check last = {0};
+    *ret_any = false;
+    for (uint32_t i = 0; i < ep->n_rows && !*ret_any; i++) {
+        TRY(query_alive(x->q, err));
+        const struct part_row *row = part_row(ep->part, i);
+        if (row->time_ns < x->from_ns || row->time_ns >= x->until_ns)
+            continue;
+        ASSERT(row->series < ep->n_series);
+        uint32_t mask = ep->masks[row->series];
+        for (uint32_t k = 0; mask >> k; k++)
+            *ret_any |= (mask >> k & 1) && row->totals[k] > 0;
+        *ret_any = *ret_any && wanted_profile(x, &last, row->seq);
+    }
+    return ST_OK;
+}
+
+enum status exec_enter(struct exec *x, struct exec_part *ep, bool *ret_any, struct error *err)
+{
+    const struct part *full = NULL;
+    ASSERT(!x->entered);
+    TRY(any_row(x, ep, ret_any, err));
+    if (!*ret_any)
+        return ST_OK;
+    TRY(store_part_enter(x->q->store, ep->part, &full, err));
+    *ret_any = full != NULL;
+    if (!full)
+        return ST_OK;
+    x->light = ep->part;
+    x->entered = ep;
+    ep->part = full;
+    ep->n_nodes = part_nodes(full);
+    return ST_OK;
+}
+
+void exec_leave(struct exec *x)
+{
+    if (!x->entered)
+        return;
+    store_part_leave(x->q->store, x->entered->part);
+    x->entered->part = x->light;
+    x->entered = NULL;
 }
 
 enum status exec_rows(
@@ -189,45 +247,42 @@ static enum status sum_row(void *ctx, const struct exec_part *ep, const struct p
         err);
 }
 
-static uint32_t most_nodes(const struct exec *x)
-{
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < x->parts.n; i++)
-        most = MAX(most, x->parts.v[i].n_nodes);
-    return most;
-}
-
-enum status exec_new_keep(struct exec *x, uint8_t **ret_keep, struct error *err)
-{
-    *ret_keep = arena_alloc(x->q->arena, (size_t)most_nodes(x) / 8 + 1);
-    return *ret_keep ? ST_OK : query_full(x->q, err);
-}
-
 enum status exec_keep(struct exec *x, const struct exec_part *ep, const struct frame_rules *rules,
-    uint8_t *keep, struct error *err)
+    uint8_t **ret_keep, struct error *err)
 {
+    *ret_keep = arena_alloc(x->q->arena, (size_t)ep->n_nodes / 8 + 1);
+    if (!*ret_keep)
+        return query_full(x->q, err);
     arena_reset(&x->rows);
-    return frame_rules_keep(x->q, rules, ep, &x->rows, keep, err);
+    return frame_rules_keep(x->q, rules, ep, &x->rows, *ret_keep, err);
 }
 
-enum status exec_new_sums(struct exec *x, struct exec_sums *ret_sums, struct error *err)
+static enum status clear_sums(
+    struct exec *x, struct exec_sums *sums, uint32_t n_nodes, struct error *err)
 {
-    ret_sums->v = ARENA_ARRAY(x->q->arena, int64_t, most_nodes(x));
-    return ret_sums->v ? exec_new_keep(x, &ret_sums->keep, err) : query_full(x->q, err);
+    if (n_nodes > sums->cap) {
+        sums->cap = MAX(n_nodes, sums->cap + sums->cap / 2);
+        sums->v = ARENA_ARRAY(x->q->arena, int64_t, sums->cap);
+        if (!sums->v)
+            return query_full(x->q, err);
+    }
+    memset(sums->v, 0, (size_t)n_nodes * sizeof *sums->v);
+    return ST_OK;
 }
 
 enum status exec_sum_part(struct exec *x, const struct exec_part *ep,
     const struct frame_rules *rules, struct exec_sums *sums, struct error *err)
 {
+    uint8_t *keep;
+    TRY(clear_sums(x, sums, ep->n_nodes, err));
     struct sum_ctx c = {.x = x, .sums = sums->v};
-    memset(sums->v, 0, (size_t)ep->n_nodes * sizeof *sums->v);
     TRY(exec_rows(x, ep, sum_row, &c, err));
     sums->any = c.any;
     if (!c.any || !rules->any)
         return ST_OK;
-    TRY(exec_keep(x, ep, rules, sums->keep, err));
+    TRY(exec_keep(x, ep, rules, &keep, err));
     for (uint32_t i = 0; i < ep->n_nodes; i++)
-        if (!keep_has(sums->keep, i))
+        if (!keep_has(keep, i))
             sums->v[i] = 0;
     return ST_OK;
 }

@@ -38,6 +38,10 @@ static enum status add_conditions(struct query *q, struct frame_rules *r, const 
                 STR_ARG(str_head(names[i], 200)));
         TRY(query_status(q, st, err));
         r->n_conditions++;
+        r->n_compiled += c->pattern.re != NULL;
+        if (r->n_compiled > SELECTOR_REGEXES_MAX)
+            FAIL(err, ST_INVALID_ARGUMENT, "more than %d regular expressions in a frame filter",
+                SELECTOR_REGEXES_MAX);
     }
     return ST_OK;
 }

@@ -249,7 +249,7 @@ static enum status move_to_other(struct merged *m, const struct nametree *t, con
     last[0] = 0;
     for (uint32_t i = 1; i < n; i++) {
         uint32_t parent = sym_node(&m->sym, i).parent;
-        bool kept = last[parent] == parent && t->nodes[names[i]].total >= min;
+        bool kept = t->nodes[names[i]].total >= min; /* then so are its ancestors */
         last[i] = kept ? i : last[parent];
         int64_t value = m->sums.v[i];
         if (kept || value == 0)
@@ -459,16 +459,19 @@ static bool has_values(const struct merged *m)
 static enum status merge_all(
     struct merged *m, const struct selection *s, struct exec *x, struct error *err)
 {
-    struct exec_sums sums;
+    struct exec_sums sums = {0};
     TRY(selection_open(m->q, s, x, err));
-    TRY(exec_new_sums(x, &sums, err));
     for (uint32_t i = 0; i < x->parts.n; i++) {
-        const struct exec_part *ep = &x->parts.v[i];
-        TRY(exec_sum_part(x, ep, &s->rules, &sums, err));
-        if (!sums.any)
+        struct exec_part *ep = &x->parts.v[i];
+        bool any;
+        TRY(exec_enter(x, ep, &any, err));
+        if (!any)
             continue;
+        TRY(exec_sum_part(x, ep, &s->rules, &sums, err));
         arena_reset(&x->rows);
-        TRY(merge_part(m, ep, sums.v, &x->rows, err));
+        if (sums.any)
+            TRY(merge_part(m, ep, sums.v, &x->rows, err));
+        exec_leave(x);
     }
     return ST_OK;
 }

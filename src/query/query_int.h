@@ -101,7 +101,7 @@ struct frame_rules {
     const struct m_location_name *call_site;
     uint32_t n_call_site;
     struct frame_condition *conditions; /* includes first */
-    uint32_t n_conditions, n_includes;
+    uint32_t n_conditions, n_includes, n_compiled;
     bool any; /* there is something to check */
 };
 enum status frame_rules_init(struct query *q, const struct m_stack_trace_selector *in,
@@ -111,9 +111,10 @@ void frame_rules_done(struct frame_rules *r);
 /* exec.c */
 
 struct exec_part {
-    const struct part *part;
-    uint32_t n_rows, n_series, n_nodes;
-    uint8_t *masks; /* per series: bit k, type k matches */
+    const struct part *part; /* with stacks and samples only between enter and leave */
+    uint32_t n_rows, n_series;
+    uint32_t n_nodes; /* once entered */
+    uint8_t *masks;   /* per series: bit k, type k matches */
 };
 struct exec {
     struct query *q;
@@ -121,6 +122,8 @@ struct exec {
     const struct store_view **views; /* per tenant */
     uint32_t n_views;
     MSG_LIST(struct exec_part) parts; /* those with a matching series */
+    struct exec_part *entered;        /* or NULL */
+    const struct part *light;         /* what the entered part was in the view */
     const struct id_filter *ids;      /* or NULL */
     struct buf scratch;               /* for composed label values */
     struct arena rows;                /* decoded samples; emptied for every row */
@@ -137,26 +140,32 @@ typedef enum status (*exec_row_fn)(void *ctx, const struct exec_part *ep,
 enum status exec_rows(
     struct exec *x, const struct exec_part *ep, exec_row_fn fn, void *ctx, struct error *err);
 
+/* Makes the stacks and samples of a part available, one part at a time. *ret_any is false, and
+ * there is nothing to leave, when no row of it matters or it is damaged. exec_close leaves as well.
+ */
+enum status exec_enter(struct exec *x, struct exec_part *ep, bool *ret_any, struct error *err);
+void exec_leave(struct exec *x);
+
+/* All of these between enter and leave. */
+
 /* The samples of one type of a row, checked; they live until the next call. */
 enum status exec_row_samples(struct exec *x, const struct exec_part *ep, const struct part_row *row,
     uint32_t k, struct samples *ret_samples, struct error *err);
 /* Self values per stack node of one part, over all matching rows; reused from part to part. */
 struct exec_sums {
     int64_t *v; /* ep->n_nodes of them */
-    uint8_t *keep;
+    uint32_t cap;
     bool any; /* there is a value at all */
 };
-enum status exec_new_sums(struct exec *x, struct exec_sums *ret_sums, struct error *err);
 enum status exec_sum_part(struct exec *x, const struct exec_part *ep,
     const struct frame_rules *rules, struct exec_sums *sums, struct error *err);
 
 /* Bit i: the stack of node i is kept; keep has room for ep->n_nodes bits. */
 enum status frame_rules_keep(struct query *q, const struct frame_rules *r,
     const struct exec_part *ep, struct arena *scratch, uint8_t *keep, struct error *err);
-/* The same with the scratch of x; room for any part. */
+/* The same in new memory of the query, with the scratch of x. */
 enum status exec_keep(struct exec *x, const struct exec_part *ep, const struct frame_rules *rules,
-    uint8_t *keep, struct error *err);
-enum status exec_new_keep(struct exec *x, uint8_t **ret_keep, struct error *err);
+    uint8_t **ret_keep, struct error *err);
 static inline bool keep_has(const uint8_t *keep, uint32_t node)
 {
     return keep[node >> 3] >> (node & 7) & 1;

@@ -174,7 +174,7 @@ static enum status add_row(void *ctx, const struct exec_part *ep, const struct p
     return __builtin_add_overflow(c->sum, value, &c->sum) ? query_overflow(err) : ST_OK;
 }
 
-static enum status add_part(struct series_run *r, const struct exec_part *ep, struct error *err)
+static enum status add_part(struct series_run *r, struct exec_part *ep, struct error *err)
 {
     struct query *q = r->x->q;
     size_t n = (size_t)ep->n_series * SAMPLE_TYPES_MAX;
@@ -182,9 +182,16 @@ static enum status add_part(struct series_run *r, const struct exec_part *ep, st
     if (!r->group_of)
         return query_full(q, err);
     memset(r->group_of, 0xFF, n * sizeof *r->group_of);
-    if (r->keep)
-        TRY(exec_keep(r->x, ep, &r->s->rules, r->keep, err));
-    return exec_rows(r->x, ep, add_row, r, err);
+    if (!r->s->rules.any)
+        return exec_rows(r->x, ep, add_row, r, err);
+    bool any;
+    TRY(exec_enter(r->x, ep, &any, err));
+    if (!any)
+        return ST_OK;
+    TRY(exec_keep(r->x, ep, &r->s->rules, &r->keep, err));
+    TRY(exec_rows(r->x, ep, add_row, r, err));
+    exec_leave(r->x);
+    return ST_OK;
 }
 
 /* The answer */
@@ -276,8 +283,6 @@ static enum status run(struct series_run *r, struct m_select_series_response *rs
     for (uint32_t i = 0; i < r->rq->group_by.n; i++)
         r->kinds[i] = label_kind(r->rq->group_by.v[i]);
     TRY(exec_open(r->x, q, from, range->empty ? from : until, &r->s->sel, NULL, err));
-    if (r->s->rules.any)
-        TRY(exec_new_keep(r->x, &r->keep, err));
     for (uint32_t i = 0; i < r->x->parts.n; i++)
         TRY(add_part(r, &r->x->parts.v[i], err));
     return fill(r, rs, err);

@@ -8,20 +8,28 @@
 #include "model/dot.h"
 #include "query/query_int.h"
 
+static enum status add_part(struct exec *x, struct exec_part *ep, const struct selection *s,
+    struct exec_sums *sums, struct nametree *t, struct error *err)
+{
+    bool any;
+    TRY(exec_enter(x, ep, &any, err));
+    if (!any)
+        return ST_OK;
+    TRY(exec_sum_part(x, ep, &s->rules, sums, err));
+    if (sums->any)
+        TRY(query_status(x->q, nametree_add(t, &ep->part->sym, sums->v, ep->n_nodes, err), err));
+    exec_leave(x);
+    return ST_OK;
+}
+
 enum status selection_tree(
     struct query *q, const struct selection *s, struct nametree *t, struct error *err)
 {
     struct exec x = {0};
     struct exec_sums sums = {0};
     enum status st = selection_open(q, s, &x, err);
-    if (st == ST_OK)
-        st = exec_new_sums(&x, &sums, err);
-    for (uint32_t i = 0; st == ST_OK && i < x.parts.n; i++) {
-        const struct exec_part *ep = &x.parts.v[i];
-        st = exec_sum_part(&x, ep, &s->rules, &sums, err);
-        if (st == ST_OK && sums.any)
-            st = query_status(q, nametree_add(t, &ep->part->sym, sums.v, ep->n_nodes, err), err);
-    }
+    for (uint32_t i = 0; st == ST_OK && i < x.parts.n; i++)
+        st = add_part(&x, &x.parts.v[i], s, &sums, t, err);
     exec_close(&x);
     TRY(st);
     return query_status(q, nametree_finish(t, err), err);

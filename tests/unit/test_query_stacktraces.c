@@ -407,6 +407,14 @@ static void test_frame_filter(void **state)
     response rs = {0};
     rq.stack_trace_selector = &stacks;
     FAILS("more than 63 conditions");
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        many[i] = STR("m.*n");
+    f = (struct m_frame_filter){0};
+    f.includeFunctionNameRegexes.v = many;
+    f.includeFunctionNameRegexes.n = 32;
+    assert_true(strstr(ask_frames(&s, NULL, 0, &f), "| 111111 "));
+    f.includeFunctionNameRegexes.n = 33;
+    FAILS("more than 32 regular expressions");
     setup_done(&s);
 }
 
@@ -527,6 +535,18 @@ static enum status run_series(struct setup *s)
     return query_select_series(&s->q, &rq, &rs, &s->err);
 }
 
+static enum status run_call_site(struct setup *s)
+{
+    struct m_location_name site = {STR("a")};
+    struct m_stack_trace_selector stacks = {0};
+    request rq = flame(CPU, "{}");
+    response rs = {0};
+    stacks.call_site.v = &site;
+    stacks.call_site.n = 1;
+    rq.stack_trace_selector = &stacks;
+    return query_select_merge_stacktraces(&s->q, &rq, &rs, &s->err);
+}
+
 static enum status run_labels(struct setup *s)
 {
     struct m_names_response rs = {0};
@@ -557,6 +577,21 @@ static void test_every_loop_is_checked(void **state)
     }
     assert_true(checks_of(&s, run_labels) >= labels + ROWS);
     assert_true(checks_of(&s, run_flame) >= one[0] + 2 * ROWS);
+    /* A series that is nowhere in the range: all rows are looked at for it. */
+    labels = checks_of(&s, run_labels);
+    fixture_row(&s.store, p, 1, 20000 * MS_NS, "a 1");
+    assert_true(checks_of(&s, run_labels) >= labels + ROWS);
+    /* Stacks of a part, when its symbols are merged or filtered. */
+    one[0] = checks_of(&s, run_call_site);
+    one[1] = checks_of(&s, run_pprof);
+    for (int i = 0; i < ROWS; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "a;f%d", i);
+        fixture_stack(p, name, strlen(name));
+    }
+    fixture_row(&s.store, p, 1, 20000 * MS_NS, "a 1");
+    assert_true(checks_of(&s, run_call_site) >= one[0] + ROWS);
+    assert_true(checks_of(&s, run_pprof) >= one[1] + ROWS);
     setup_done(&s);
 }
 
@@ -625,7 +660,9 @@ static void test_overflow(void **state)
     assert_int_equal(run_flame(&s), ST_OUT_OF_RANGE);
     assert_int_equal(run_pprof(&s), ST_OUT_OF_RANGE);
     assert_int_equal(run_series(&s), ST_OUT_OF_RANGE);
-    fixture_row(&s.store, s.store.parts[0], 0, 5000 * MS_NS, "a 4611686018427387904 @" SPAN_A);
+    /* Four more, so that a sum that wraps is above zero again. */
+    for (int i = 0; i < 4; i++)
+        fixture_row(&s.store, s.store.parts[0], 0, 5000 * MS_NS, "a 4611686018427387904 @" SPAN_A);
     request rq = flame(CPU, "{}");
     response rs = {0};
     struct str span = STR(SPAN_A);
@@ -633,6 +670,74 @@ static void test_overflow(void **state)
     rq.span_selector.n = 1;
     CHECK_FAILS(
         &s, query_select_merge_stacktraces(&s.q, &rq, &rs, &s.err), ST_OUT_OF_RANGE, "64-bit");
+    setup_done(&s);
+}
+
+/* Parts of blocks have their stacks and samples only once they are entered. */
+static void test_blocks(void **state)
+{
+    (void)state;
+    struct setup s;
+    response rs = {0};
+    struct str b = STR("b");
+    struct m_frame_filter filter = {0};
+    struct m_stack_trace_selector stacks = {.frame_filter = &filter};
+    struct m_select_series_response srs = {0};
+    fill(&s);
+    fixture_make_block(&s.store, s.store.parts[0]);
+    request rq = flame(CPU, "{}");
+    assert_string_equal(ask(&s, rq),
+        "total,a,c,d,b,e | 0 4 0 0 | 0 4 0 1 | 0 1 0 4 0 3 2 2 | 0 1 1 5 2 1 1 3 | 4 2");
+    assert_int_equal(s.store.entered, 0);
+    assert_int_equal(run_pprof(&s), ST_OK);
+    assert_int_equal(run_series(&s), ST_OK);
+    filter.excludeFunctionNames.v = &b;
+    filter.excludeFunctionNames.n = 1;
+    struct m_select_series_request sr = {.profile_typeID = STR(CPU),
+        .label_selector = STR("{}"),
+        .start = 2000,
+        .end = 9000,
+        .step = 1,
+        .stack_trace_selector = &stacks};
+    CHECK_OK(&s, query_select_series(&s.q, &sr, &srs, &s.err));
+    assert_true(srs.series.n == 1 && srs.series.v[0].points.n == 2);
+    /* What has no row in the range, or none of the profile, is not entered. */
+    s.store.fail_enter = true;
+    rq.start = 1001;
+    rq.end = 1999;
+    assert_string_equal(ask(&s, rq), NO_DATA);
+    rq.end = 9000;
+    CHECK_FAILS(&s, query_select_merge_stacktraces(&s.q, &rq, &rs, &s.err), ST_UNAVAILABLE, "disk");
+    struct str none = STR("00000000-0000-0000-0000-000000000000");
+    rq.profile_id_selector.v = &none;
+    rq.profile_id_selector.n = 1;
+    assert_string_equal(ask(&s, rq), NO_DATA);
+    /* Damaged ones are left out; the store has said so. */
+    s.store.fail_enter = false;
+    s.store.damaged[0] = true;
+    assert_string_equal(
+        ask(&s, flame(CPU, "{}")), "total,a,c,d | 0 2 0 0 | 0 2 0 1 | 0 2 1 2 | 1 1 1 3 | 2 1");
+    assert_int_equal(run_pprof(&s), ST_OK);
+    CHECK_OK(&s, query_select_series(&s.q, &sr, &srs, &s.err));
+    setup_done(&s);
+}
+
+/* The store is told of the one service that a selector is about. */
+static void test_one_service(void **state)
+{
+    (void)state;
+    struct setup s;
+    fill(&s);
+    struct part *p = fixture_part(&s.store, "anonymous", "web");
+    fixture_series(&s.store, p, "process_cpu", "", "cpu:nanoseconds", "cpu:nanoseconds");
+    fixture_row(&s.store, p, 0, 2000 * MS_NS, "w 10");
+    static const char web[] = "total,w | 0 10 0 0 | 0 10 10 1 | 10 10";
+    assert_string_equal(ask(&s, flame(CPU, "{service_name=\"web\"}")), web);
+    assert_string_equal(ask(&s, flame(CPU, "{__service_name__=\"web\"}")), web);
+    assert_string_equal(ask(&s, flame(CPU, "{service_name=~\"w.*\"}")), web);
+    assert_string_equal(
+        ask(&s, flame(CPU, "{service_name=\"web\",service_name=\"app\"}")), NO_DATA);
+    assert_string_equal(ask(&s, flame(CPU, "{service_name=\"\"}")), NO_DATA);
     setup_done(&s);
 }
 
@@ -666,6 +771,8 @@ int main(void)
         cmocka_unit_test(test_every_loop_is_checked),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_one_service),
         cmocka_unit_test(test_damaged_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
