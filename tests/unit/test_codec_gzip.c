@@ -112,6 +112,11 @@ static void test_members(void **state)
         gzip_inflate(buf_view(&packed), 50003, &arena, &out, &err), ST_RESOURCE_EXHAUSTED);
     buf_str(&packed, STR("no third member"));
     assert_int_equal(gzip_inflate(buf_view(&packed), MIB, &arena, &out, &err), ST_INVALID_ARGUMENT);
+    buf_clear(&packed); /* a later member that does not fit keeps the earlier ones */
+    assert_int_equal(gzip_deflate(STR("head"), 1, &packed, &err), ST_OK);
+    assert_int_equal(gzip_deflate(a, 1, &packed, &err), ST_OK);
+    assert_int_equal(gzip_inflate(buf_view(&packed), MIB, &arena, &out, &err), ST_OK);
+    assert_true(str_starts(out, STR("head")) && str_eq(str_skip(out, 4), a));
 }
 
 static void test_damage(void **state)

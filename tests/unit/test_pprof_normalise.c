@@ -269,7 +269,7 @@ static uint64_t rng(uint64_t below)
 /* Ids that may be dense, sparse, unknown, zero or doubled. */
 static uint64_t random_id(uint32_t n, bool sparse)
 {
-    uint64_t i = rng(20) ? 1 + rng(n) : rng(n + 3);
+    uint64_t i = rng(20) ? 1 + rng(n) : rng(2) * rng(n + 3);
     return sparse && i ? i * 0x9E3779B97F4A7C15u | 1 : i;
 }
 
@@ -377,7 +377,7 @@ static void test_random(void **state)
         arena = outer;
     }
     hash_seed = 0;
-    assert_true(kept > 10000);
+    assert_in_range(kept, 9000, 60000);
 }
 
 /* ── single rules ── */
