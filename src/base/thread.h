@@ -16,6 +16,7 @@ enum lock_rank {
     RANK_CONN = 30,
     RANK_TENANTS = 40,
     RANK_CUT = 45,     /* cuts, markers, retention */
+    RANK_GATE = 48,    /* no mutex: the place of gates in the order */
     RANK_STORE = 50,   /* the set of tenants, datasets, epochs */
     RANK_BLOCK = 55,   /* loading one dataset of a block */
     RANK_DATASET = 60, /* interning and rows of one dataset */
@@ -44,7 +45,7 @@ void mutex_lock(struct mutex *m);
 void mutex_lock_next(struct mutex *m);
 void mutex_unlock(struct mutex *m);
 
-/* Many readers or one writer; outside the ranks: taken before every ranked lock. */
+/* Many readers or one writer; taken before every lock of a rank above RANK_GATE. */
 struct gate {
     pthread_rwlock_t l;
 };

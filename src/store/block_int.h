@@ -126,6 +126,7 @@ struct marker_entry {
 };
 struct marker {
     uint64_t epoch;
+    uint64_t next_seq; /* uploads up to here have their numbers */
     struct marker_entry *entries;
     uint32_t n;
 };

@@ -170,6 +170,13 @@ static bool pause_for_retry(struct store *s)
     return !stop;
 }
 
+/* Whatever is queued is of epochs that take nothing any more, or a barrier. */
+static void refuse_queue(struct store *s, const char *why)
+{
+    for (struct commit_item *rest; (rest = take_batch(s, false));)
+        finish(rest, ST_UNAVAILABLE, why);
+}
+
 /* Steps 1 to 3 of the head comment. `batch` was written in part or in doubt. */
 static void log_failed(struct store *s, struct commit_item *batch, int e)
 {
@@ -180,11 +187,10 @@ static void log_failed(struct store *s, struct commit_item *batch, int e)
         last, LOG_STR(str_from(strerror(e))));
     metric_set(M_STORE_WRITABLE, 0);
     bool known = begin_after(s, failed, last, why);
-    /* Everything queued by now is of epochs that take nothing any more. */
-    for (struct commit_item *rest; (rest = take_batch(s, false));)
-        finish(rest, ST_UNAVAILABLE, why);
+    refuse_queue(s, why);
     finish(batch, known ? ST_UNAVAILABLE : ST_DATA_LOSS, why);
     while (!known) {
+        refuse_queue(s, why);
         if (!pause_for_retry(s))
             return;
         known = begin_after(s, failed, last, why);
@@ -207,25 +213,34 @@ static int log_ready(struct store *s, struct epoch *ep)
     return commit_log_begin(s, ep, previous, last);
 }
 
+/* Puts the frames on the disk; a batch of barriers alone needs none. */
+static int write_batch(struct store *s, struct commit_item *batch)
+{
+    bool any = false;
+    for (struct commit_item *item = batch; item; item = item->next)
+        any |= item->frame.n > 0;
+    if (!any)
+        return 0;
+    int e = log_ready(s, batch->epoch);
+    if (e)
+        return e;
+    wal_batch_begin(&s->wal);
+    for (struct commit_item *item = batch; item; item = item->next)
+        if (item->frame.n)
+            wal_batch_frame(&s->wal, buf_view(&item->frame));
+    e = wal_batch_commit(&s->wal);
+    if (!e)
+        batch->epoch->last_batch = s->wal.durable;
+    return e;
+}
+
 static void commit_batch(struct store *s, struct commit_item *batch)
 {
-    struct epoch *ep = batch->epoch;
-    int e = log_ready(s, ep);
-    if (!e) {
-        bool any = false;
-        wal_batch_begin(&s->wal);
-        for (struct commit_item *item = batch; item; item = item->next) {
-            any |= item->frame.n > 0;
-            if (item->frame.n)
-                wal_batch_frame(&s->wal, buf_view(&item->frame));
-        }
-        e = any ? wal_batch_commit(&s->wal) : 0;
-    }
+    int e = write_batch(s, batch);
     if (e) {
         log_failed(s, batch, e);
         return;
     }
-    ep->last_batch = s->wal.durable;
     publish(batch);
     finish(batch, ST_OK, NULL);
 }

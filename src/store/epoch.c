@@ -205,9 +205,10 @@ void dataset_publish(struct dataset *ds, const struct marks *to)
         time_min = MIN(time_min, r->time_ns);
         time_max = MAX(time_max, r->time_ns);
     }
+    /* Release each: a reader may combine an older count of rows with newer ones of the others. */
     atomic_store_explicit(&p->time_min, time_min, memory_order_relaxed);
     atomic_store_explicit(&p->time_max, time_max, memory_order_relaxed);
-    atomic_store_explicit(&p->n_nodes_published, to->sym.nodes, memory_order_relaxed);
-    atomic_store_explicit(&p->n_series_published, to->series, memory_order_relaxed);
+    atomic_store_explicit(&p->n_nodes_published, to->sym.nodes, memory_order_release);
+    atomic_store_explicit(&p->n_series_published, to->series, memory_order_release);
     atomic_store_explicit(&p->n_rows_published, to->rows, memory_order_release);
 }

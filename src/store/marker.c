@@ -1,6 +1,7 @@
 /* Markers: epochs/<n>.done says that epoch n is in blocks, and which.
  *
  *     everflame epoch 0000000000000005
+ *     seq 81234
  *     block 123456 0123456789abcdef anonymous/1h/2026-11-24/01H….efb
  *     retired anonymous/1h/2026-10-24/01G….efb
  *     check 0123456789abcdef
@@ -49,7 +50,7 @@ enum status marker_write(const struct block_target *to, const struct marker *m, 
     char path[4096], tmp[4096], dir[4096];
     struct buf text;
     buf_init(&text, MARKER_BYTES_MAX);
-    buf_printf(&text, "everflame epoch %016" PRIx64 "\n", m->epoch);
+    buf_printf(&text, "everflame epoch %016" PRIx64 "\nseq %" PRIu64 "\n", m->epoch, m->next_seq);
     for (uint32_t i = 0; i < m->n; i++) {
         const struct marker_entry *e = &m->entries[i];
         if (e->retired)
@@ -134,7 +135,10 @@ static bool parse(struct str text, uint64_t epoch, struct arena *arena, struct m
         return false;
     snprintf(first, sizeof first, "everflame epoch %016" PRIx64, epoch);
     lines.rest = text;
-    if (!str_split_next(&lines, '\n', &line) || !str_eq(line, str_from(first)))
+    uint64_t seq;
+    if (!str_split_next(&lines, '\n', &line) || !str_eq(line, str_from(first)) ||
+        !str_split_next(&lines, '\n', &line) || !str_starts(line, STR("seq ")) ||
+        !str_to_u64(str_skip(line, 4), &seq))
         return false;
     while (str_split_next(&lines, '\n', &line)) {
         if (line.n == 0 && lines.done)
@@ -145,7 +149,7 @@ static bool parse(struct str text, uint64_t epoch, struct arena *arena, struct m
         e.path = arena_str(arena, e.path);
         *slot = e;
     }
-    *m = (struct marker){epoch, entries.v, entries.n};
+    *m = (struct marker){epoch, seq, entries.v, entries.n};
     return true;
 }
 

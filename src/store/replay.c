@@ -7,9 +7,10 @@
  *   no whole batch at the end, nothing durable is missing    torn tail: cut there
  *   a whole batch further on, or one known durable missing   damage: skip, count, name; go on
  *
- * Files are never written. Those of a damaged epoch are kept when the epoch is dropped. The last
- * epoch's segments are synced before what they hold is shown: after a crash of the process alone
- * its tail may be only in the page cache. */
+ * Epochs that have a marker are in blocks: their segments are removed. Files are never written.
+ * Those of a damaged epoch are kept when the epoch is dropped. The last epoch's segments are synced
+ * before what they hold is shown: after a crash of the process alone its tail may be only in the
+ * page cache. */
 #include "store/store_int.h"
 
 #include <inttypes.h>
@@ -45,6 +46,17 @@ struct replay {
     uint64_t frames, rows, damaged;
 };
 
+/* The epoch is in blocks: a crash came between its marker and the removal of its log. */
+static void remove_superfluous(struct store *s, const char *name)
+{
+    char path[WAL_PATH_MAX];
+    snprintf(path, sizeof path, "%s/wal/%s", s->dir, name);
+    int e = s->fs->unlink(s->fs, path);
+    if (e)
+        LOG_WARN("cannot remove the log of a cut epoch", "name=%s err=%s", name,
+            LOG_STR(str_from(strerror(e))));
+}
+
 static void note_name(void *ctx, const char *name, bool is_dir)
 {
     struct replay *r = ctx;
@@ -52,6 +64,10 @@ static void note_name(void *ctx, const char *name, bool is_dir)
     if (is_dir || !wal_segment_name_parse(name, &seg.epoch, &seg.segment)) {
         LOG_WARN("not a segment of the log, left alone", "name=%s", LOG_STR(str_from(name)));
         metric_add(M_FOREIGN_FILES, 1);
+        return;
+    }
+    if (recover_is_done(r->s, seg.epoch)) {
+        remove_superfluous(r->s, name);
         return;
     }
     struct segment *slot = r->segments.n < SEGMENTS_MAX ? VEC_PUSH(&r->names, r->segments) : NULL;
@@ -261,7 +277,6 @@ enum status replay_all(
     arena_init(&r->scratch, GIB);
     buf_init(&r->data, SEGMENT_BYTES_MAX);
     *ret_last_epoch = *ret_last_batch = 0;
-    s->next_epoch = s->next_seq = 1;
     snprintf(r->wal_dir, sizeof r->wal_dir, "%s/wal", s->dir);
     int e = s->fs->dir_list(s->fs, r->wal_dir, note_name, r);
     enum status st = ST_OK;

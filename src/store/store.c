@@ -12,6 +12,9 @@
 static void locks_init(struct store *s)
 {
     gate_init(&s->gate);
+    mutex_init(&s->cut_lock, "store.cut", RANK_CUT);
+    mutex_init(&s->wake_lock, "store.wake", RANK_QUEUE);
+    cond_init(&s->wake);
     mutex_init(&s->queue_lock, "store.queue", RANK_QUEUE);
     mutex_init(&s->view_lock, "store.view", RANK_VIEW);
     cond_init(&s->queue_wake);
@@ -20,12 +23,20 @@ static void locks_init(struct store *s)
 
 static void store_free(struct store *s)
 {
+    block_cache_done(&s->cache);
+    for (uint32_t i = 0; i < s->n_blocks; i++)
+        block_unref(s->blocks[i]);
+    mem_free(s->blocks);
+    mem_free(s->done_epochs);
     for (uint32_t i = 0; i < s->n_epochs; i++)
         epoch_unref(s->epochs[i]);
     epoch_unref(s->epoch);
     wal_done(&s->wal);
     datadir_close(s);
     cond_done(&s->queue_wake);
+    cond_done(&s->wake);
+    mutex_done(&s->wake_lock);
+    mutex_done(&s->cut_lock);
     mutex_done(&s->view_lock);
     mutex_done(&s->queue_lock);
     gate_done(&s->gate);
@@ -36,7 +47,9 @@ static enum status open_log(struct store *s, struct error *err)
 {
     char wal_dir[WAL_PATH_MAX];
     uint64_t last_epoch, last_batch;
+    TRY(recover_markers(s, err));
     TRY(replay_all(s, &last_epoch, &last_batch, err));
+    TRY(recover_blocks(s, err));
     ASSERT(fs_path(wal_dir, sizeof wal_dir, s->dir, "wal"));
     wal_init(&s->wal, s->fs, wal_dir, s->id);
     s->epoch = epoch_new(atomic_fetch_add(&s->next_epoch, 1));
@@ -56,12 +69,18 @@ enum status store_open(const struct store_config *cfg, struct store **ret_store,
     s->fs = cfg->fs;
     if (s->cfg.log_retry_ns == 0)
         s->cfg.log_retry_ns = NS_PER_S;
+    if (s->cfg.cache_bytes_max == 0)
+        s->cfg.cache_bytes_max = s->cfg.head_bytes_max / 16;
     locks_init(s);
+    block_cache_init(&s->cache, s->cfg.cache_bytes_max);
     enum status st = datadir_open(s, err);
+    s->target = (struct block_target){s->fs, s->dir, s->id};
     if (st == ST_OK)
         st = open_log(s, err);
     if (st == ST_OK)
         st = commit_start(s, err);
+    if (st == ST_OK && !s->cfg.no_maintenance)
+        st = maintain_start(s, err);
     if (st != ST_OK) {
         store_free(s);
         return st;
@@ -74,6 +93,13 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
+    maintain_stop(s);
+    if (s->cfg.cut_on_close) {
+        struct error err;
+        if (store_cut(s, "stop", &err) != ST_OK)
+            LOG_WARN(
+                "not everything is in blocks, the log has it", "err=%s", LOG_STR(error_str(&err)));
+    }
     commit_stop(s);
     store_free(s);
 }
@@ -127,92 +153,183 @@ void store_profile_id(struct store *s, uint64_t seq, char out[37])
     }
 }
 
-/* Views */
+/* Views: references to everything that was served at one moment, and the parts that fit the
+ * question. Head parts are used in place; of blocks, the labels of each fitting dataset are loaded
+ * and kept. */
 
 struct view {
     struct store_view pub; /* first */
     struct epoch **epochs;
-    uint32_t n_epochs;
+    struct block **blocks;
+    uint32_t n_epochs, n_blocks, cap_parts;
 };
 
-static bool overlaps(const struct part *p, struct str tenant, int64_t from_ns, int64_t until_ns)
+struct question {
+    struct str tenant, service;
+    int64_t from_ns, until_ns;
+};
+
+static bool in_time(const struct question *q, int64_t time_min, int64_t time_max)
 {
-    if (part_rows(p) == 0 || !str_eq(p->tenant, tenant))
-        return false;
-    return atomic_load_explicit(&p->time_min, memory_order_relaxed) < until_ns &&
-           atomic_load_explicit(&p->time_max, memory_order_relaxed) >= from_ns;
+    return time_min < q->until_ns && time_max >= q->from_ns;
 }
 
-static void add_parts(struct view *v, const struct epoch *ep, uint32_t *cap, struct str tenant,
-    int64_t from_ns, int64_t until_ns)
+static bool fits(const struct question *q, struct str tenant, struct str service)
+{
+    return str_eq(tenant, q->tenant) && (q->service.n == 0 || str_eq(service, q->service));
+}
+
+static void add_part(struct view *v, const struct part *p)
+{
+    if (v->pub.n == v->cap_parts) {
+        v->cap_parts = v->cap_parts ? v->cap_parts * 2 : 16;
+        v->pub.parts = mem_grow(v->pub.parts, v->cap_parts * sizeof *v->pub.parts);
+        ASSERT(v->pub.parts);
+    }
+    v->pub.parts[v->pub.n++] = p;
+}
+
+static void add_epoch(struct view *v, const struct epoch *ep, const struct question *q)
 {
     uint32_t n = atomic_load_explicit(&ep->n_datasets, memory_order_acquire);
     for (uint32_t i = 0; i < n; i++) {
-        struct part *p = &epoch_dataset(ep, i)->part;
-        if (!overlaps(p, tenant, from_ns, until_ns))
-            continue;
-        if (v->pub.n == *cap) {
-            *cap = *cap ? *cap * 2 : 16;
-            v->pub.parts = mem_grow(v->pub.parts, *cap * sizeof *v->pub.parts);
-            ASSERT(v->pub.parts);
-        }
-        v->pub.parts[v->pub.n++] = p;
+        const struct part *p = &epoch_dataset(ep, i)->part;
+        if (part_rows(p) && fits(q, p->tenant, p->service) &&
+            in_time(q, atomic_load_explicit(&p->time_min, memory_order_relaxed),
+                atomic_load_explicit(&p->time_max, memory_order_relaxed)))
+            add_part(v, p);
     }
 }
 
-const struct store_view *store_view_acquire(
-    struct store *s, struct str tenant, int64_t from_ns, int64_t until_ns)
+static enum status add_block(
+    struct store *s, struct view *v, struct block *b, const struct question *q, struct error *err)
+{
+    if (!str_eq(b->tenant, q->tenant) || !in_time(q, b->time_min, b->time_max))
+        return ST_OK;
+    for (uint32_t i = 0; i < b->n_datasets; i++) {
+        struct block_dataset *bd = &b->datasets[i];
+        struct block_part *bp;
+        if (!fits(q, b->tenant, bd->service) || !in_time(q, bd->time_min, bd->time_max))
+            continue;
+        enum status st = block_cache_acquire(&s->cache, bd, BLOCK_LABELS, &bp, err);
+        if (st == ST_DATA_LOSS)
+            continue;
+        TRY(st);
+        add_part(v, &bp->ds->part);
+    }
+    return ST_OK;
+}
+
+static struct view *view_of_all(struct store *s)
 {
     struct view *v = NEW(struct view);
-    uint32_t cap = 0;
     mutex_lock(&s->view_lock);
     v->n_epochs = s->n_epochs;
+    v->n_blocks = s->n_blocks;
     v->epochs = mem_new((v->n_epochs + 1) * sizeof *v->epochs);
+    v->blocks = mem_new((v->n_blocks + 1) * sizeof *v->blocks);
     for (uint32_t i = 0; i < v->n_epochs; i++)
         v->epochs[i] = epoch_ref(s->epochs[i]);
+    for (uint32_t i = 0; i < v->n_blocks; i++)
+        v->blocks[i] = block_ref(s->blocks[i]);
     mutex_unlock(&s->view_lock);
+    return v;
+}
+
+enum status store_view_acquire(struct store *s, struct str tenant, struct str service,
+    int64_t from_ns, int64_t until_ns, const struct store_view **ret_view, struct error *err)
+{
+    const struct question q = {tenant, service, from_ns, until_ns};
+    struct view *v = view_of_all(s);
+    enum status st = ST_OK;
     for (uint32_t i = 0; i < v->n_epochs; i++)
-        add_parts(v, v->epochs[i], &cap, tenant, from_ns, until_ns);
-    return &v->pub;
+        add_epoch(v, v->epochs[i], &q);
+    for (uint32_t i = 0; i < v->n_blocks && st == ST_OK; i++)
+        st = add_block(s, v, v->blocks[i], &q, err);
+    if (st != ST_OK) {
+        store_view_release(s, &v->pub);
+        return st;
+    }
+    *ret_view = &v->pub;
+    return ST_OK;
 }
 
 void store_view_release(struct store *s, const struct store_view *pub)
 {
     struct view *v = (struct view *)(uintptr_t)pub;
-    (void)s;
     if (!v)
         return;
+    for (uint32_t i = 0; i < v->pub.n; i++)
+        store_part_leave(s, v->pub.parts[i]);
     for (uint32_t i = 0; i < v->n_epochs; i++)
         epoch_unref(v->epochs[i]);
+    for (uint32_t i = 0; i < v->n_blocks; i++)
+        block_unref(v->blocks[i]);
     mem_free(v->epochs);
+    mem_free(v->blocks);
     mem_free(v->pub.parts);
     mem_free(v);
 }
 
-/* A tenant may be in several epochs: fn sees it once per dataset that is the first of its tenant in
- * its epoch and not in an older one. Few tenants and epochs: a plain search. */
-static bool seen_before(const struct view *v, uint32_t epoch, uint32_t dataset, struct str tenant)
+enum status store_part_enter(
+    struct store *s, const struct part *part, const struct part **ret_part, struct error *err)
 {
-    for (uint32_t e = 0; e <= epoch; e++) {
-        uint32_t n = e == epoch ? dataset : atomic_load(&v->epochs[e]->n_datasets);
-        for (uint32_t i = 0; i < n; i++)
-            if (str_eq(epoch_dataset(v->epochs[e], i)->part.tenant, tenant))
-                return true;
+    struct block_part *labels = part->origin, *full;
+    *ret_part = NULL;
+    if (!labels) {
+        *ret_part = part;
+        return ST_OK;
     }
-    return false;
+    enum status st = block_cache_acquire(&s->cache, labels->of, BLOCK_FULL, &full, err);
+    if (st == ST_DATA_LOSS)
+        return ST_OK;
+    TRY(st);
+    *ret_part = &full->ds->part;
+    return ST_OK;
+}
+
+void store_part_leave(struct store *s, const struct part *part)
+{
+    if (part && part->origin)
+        block_cache_release(&s->cache, part->origin);
+}
+
+/* Tenants are few; the same one may be met again and again: fn sees each once. */
+struct seen {
+    struct arena arena;
+    struct {
+        struct str *v;
+        uint32_t n, cap;
+    } tenants;
+};
+
+static bool first_time(struct seen *seen, struct str tenant)
+{
+    for (uint32_t i = seen->tenants.n; i-- > 0;)
+        if (str_eq(seen->tenants.v[i], tenant))
+            return false;
+    struct str *slot = VEC_PUSH(&seen->arena, seen->tenants);
+    ASSERT(slot);
+    *slot = tenant;
+    return true;
 }
 
 void store_tenants(struct store *s, void (*fn)(void *ctx, struct str tenant), void *ctx)
 {
-    const struct store_view *pub = store_view_acquire(s, STR_EMPTY, 0, 0);
-    const struct view *v = (const struct view *)pub;
+    struct view *v = view_of_all(s);
+    struct seen seen = {0};
+    arena_init(&seen.arena, GIB);
     for (uint32_t e = 0; e < v->n_epochs; e++) {
         uint32_t n = atomic_load_explicit(&v->epochs[e]->n_datasets, memory_order_acquire);
         for (uint32_t i = 0; i < n; i++) {
             const struct part *p = &epoch_dataset(v->epochs[e], i)->part;
-            if (part_rows(p) && !seen_before(v, e, i, p->tenant))
+            if (part_rows(p) && first_time(&seen, p->tenant))
                 fn(ctx, p->tenant);
         }
     }
-    store_view_release(s, pub);
+    for (uint32_t i = 0; i < v->n_blocks; i++)
+        if (first_time(&seen, v->blocks[i]->tenant))
+            fn(ctx, v->blocks[i]->tenant);
+    arena_done(&seen.arena);
+    store_view_release(s, &v->pub);
 }

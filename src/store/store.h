@@ -19,6 +19,11 @@ struct store_config {
     uint64_t head_bytes_max;    /* both epochs together; default 1/4 of memory */
     uint64_t segment_bytes_max; /* of one log file */
     uint64_t queue_bytes_max;   /* frames that wait for the disk */
+    uint64_t cache_bytes_max;   /* decoded parts of blocks; 0 = 1/16 of head_bytes_max */
+    int64_t retention_ns;       /* blocks older than this are removed; 0 = never */
+    uint64_t retention_bytes;   /* most bytes of blocks; 0 = no bound */
+    bool no_maintenance;        /* tests: no thread; store_cut and store_expire do the work */
+    bool cut_on_close;          /* everything is in blocks when store_close returns */
     int64_t log_retry_ns;       /* pause between tries to begin a new log; 0 = one second */
 };
 
@@ -45,19 +50,31 @@ enum status store_append(struct store *s, struct str tenant, const struct store_
 
 /* Begins a new epoch: what comes from now on goes into a new log. */
 void store_seal(struct store *s);
+/* Seals, waits for the disk, and turns everything sealed into blocks. `reason` is for metrics. */
+enum status store_cut(struct store *s, const char *reason, struct error *err);
+/* Retention, now. */
+enum status store_expire(struct store *s, int64_t now_ns, struct error *err);
 
 /* False when uploads would be refused; *ret_why says why (static text or errno text). */
 bool store_writable(struct store *s, struct str *ret_why, struct arena *arena);
 
-/* An immutable set of parts; release it when the query ends. */
+/* An immutable set of parts; release it when the query ends. The parts of blocks carry labels and
+ * rows (time, totals) only; whoever wants stacks and samples enters the part first and uses the
+ * part it is given, which has the same series and rows by the same indexes. Of the head both are
+ * the same part. */
 struct store_view {
-    struct part **parts;
+    const struct part **parts;
     uint32_t n;
 };
-/* Parts of the tenant that may hold rows with from <= time < until (ns). */
-const struct store_view *store_view_acquire(
-    struct store *s, struct str tenant, int64_t from_ns, int64_t until_ns);
+/* Which parts: those of the tenant that may hold rows with from <= time < until (ns), of one
+ * service where `service` is not empty. Damaged blocks are left out (logged, counted). */
+enum status store_view_acquire(struct store *s, struct str tenant, struct str service,
+    int64_t from_ns, int64_t until_ns, const struct store_view **ret_view, struct error *err);
 void store_view_release(struct store *s, const struct store_view *v);
+/* *ret_part NULL with ST_OK: damaged, left out. Leave with what was given. */
+enum status store_part_enter(
+    struct store *s, const struct part *part, const struct part **ret_part, struct error *err);
+void store_part_leave(struct store *s, const struct part *part);
 
 /* Calls fn for every tenant known to the store, in no order. */
 void store_tenants(struct store *s, void (*fn)(void *ctx, struct str tenant), void *ctx);

@@ -6,6 +6,7 @@
 #ifndef STORE_STORE_INT_H
 #define STORE_STORE_INT_H
 
+#include "store/block_int.h"
 #include "store/epoch_int.h"
 #include "store/store.h"
 #include "store/wal_int.h"
@@ -34,9 +35,11 @@ struct commit_item {
 struct store {
     struct store_config cfg;
     struct fs *fs;
-    char dir[WAL_PATH_MAX - 256];
+    char dir[2048];
     struct fs_file *lock_file;
     uint8_t id[16];
+    uint64_t *done_epochs; /* sorted; of recover.c */
+    uint32_t n_done_epochs;
 
     struct gate gate;    /* guards the two below */
     struct epoch *epoch; /* takes new data; a reference */
@@ -54,9 +57,22 @@ struct store {
     struct wal wal; /* the committer's */
     pthread_t committer;
 
-    struct mutex view_lock;                 /* guards the set of epochs that are served */
+    struct mutex view_lock; /* guards what is served: the two sets below, swapped together */
     struct epoch *epochs[STORE_EPOCHS_MAX]; /* references, oldest first */
     uint32_t n_epochs;
+    struct block **blocks; /* references */
+    uint32_t n_blocks, cap_blocks;
+
+    struct block_target target;
+    struct block_cache cache;
+
+    struct mutex cut_lock; /* one cut or retention at a time */
+    pthread_t maintainer;
+    bool maintaining;
+    struct mutex wake_lock;
+    struct cond wake;
+    bool stop_now;
+    int64_t cut_hour; /* of the wall clock, the last one that was cut for */
 };
 
 /* commit.c */
@@ -74,6 +90,28 @@ struct epoch *commit_switch(struct store *s, const char *why_not); /* a referenc
 /* replay.c: every epoch of the log directory, into s->epochs; sets next_seq and next_epoch. */
 enum status replay_all(
     struct store *s, uint64_t *ret_last_epoch, uint64_t *ret_last_batch, struct error *err);
+
+/* recover.c: markers and block files at start, before replay. Epochs with a valid marker are in
+ * s->done_epochs: their logs are removed instead of replayed. */
+enum status recover_markers(struct store *s, struct error *err);
+bool recover_is_done(const struct store *s, uint64_t epoch);
+/* After replay: serves the blocks that markers list, checks and reports the others. */
+enum status recover_blocks(struct store *s, struct error *err);
+
+/* cut.c */
+/* Turns every sealed epoch into blocks, oldest first. The caller sealed what it wants cut. */
+enum status cut_sealed(struct store *s, const char *reason, struct error *err);
+/* Waits until everything queued so far is on the disk or refused. */
+void cut_barrier(struct store *s, struct epoch *ep);
+void store_blocks_add_locked(struct store *s, struct block *b); /* takes the reference */
+int cut_drop_log(struct store *s, const struct epoch *ep);
+
+/* retention.c: removes what is too old, then what is too much. */
+enum status retention_run(struct store *s, int64_t now_ns, struct error *err);
+
+/* maintain.c: the thread that cuts and expires. */
+enum status maintain_start(struct store *s, struct error *err);
+void maintain_stop(struct store *s);
 
 /* datadir.c */
 enum status datadir_open(struct store *s, struct error *err);

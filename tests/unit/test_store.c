@@ -41,7 +41,8 @@ static struct store *open_store(const char *dir)
         .fs = &fs_real,
         .head_bytes_max = GIB,
         .segment_bytes_max = 4096,
-        .queue_bytes_max = 64 * MIB};
+        .queue_bytes_max = 64 * MIB,
+        .no_maintenance = true};
     enum status st = store_open(&cfg, &s, &err);
     if (st != ST_OK)
         print_error("%s\n", err.msg);
@@ -52,14 +53,16 @@ static struct store *open_store(const char *dir)
 /* Sum of one type over everything the store shows of a service, and how many rows. */
 static int64_t total_of(struct store *s, const char *service, uint32_t type, uint32_t *ret_rows)
 {
-    const struct store_view *v = store_view_acquire(s, STR("anonymous"), INT64_MIN, INT64_MAX);
+    const struct store_view *v = all_parts(s);
     int64_t total = 0;
     *ret_rows = 0;
     for (uint32_t i = 0; i < v->n; i++) {
-        const struct part *p = v->parts[i];
-        uint32_t rows = part_rows(p), nodes = part_nodes(p);
-        if (!str_eq(p->service, str_from(service)))
+        const struct part *p;
+        if (!str_eq(v->parts[i]->service, str_from(service)))
             continue;
+        assert_int_equal(store_part_enter(s, v->parts[i], &p, NULL), ST_OK);
+        assert_non_null(p);
+        uint32_t rows = part_rows(p), nodes = part_nodes(p);
         int64_t *sums = mem_new(nodes * sizeof *sums);
         for (uint32_t k = 0; k < rows; k++) {
             const struct part_row *r = part_row(p, k);
@@ -74,6 +77,7 @@ static int64_t total_of(struct store *s, const char *service, uint32_t type, uin
         for (uint32_t k = 0; k < nodes; k++)
             total += sums[k];
         mem_free(sums);
+        store_part_leave(s, p);
     }
     store_view_release(s, v);
     return total;
@@ -175,7 +179,8 @@ static void test_second_process_is_refused(void **state)
         .fs = &fs_real,
         .head_bytes_max = GIB,
         .segment_bytes_max = 4096,
-        .queue_bytes_max = MIB};
+        .queue_bytes_max = MIB,
+        .no_maintenance = true};
     assert_int_equal(store_open(&cfg, &second, &err), ST_FAILED_PRECONDITION);
     assert_non_null(strstr(err.msg, "in use by another process"));
     store_close(s);
