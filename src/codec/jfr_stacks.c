@@ -321,7 +321,7 @@ static enum status odd_frames(
 static enum status reserve_frames(struct jfr_dec *d, const struct jfr_chunk *c, uint32_t count)
 {
     uint64_t need = (uint64_t)d->sym.frames.n + count;
-    if (need <= d->sym.frames.cap)
+    if (d->sym.frames.v && need <= d->sym.frames.cap)
         return ST_OK;
     need = MAX(need + c->stacks_bytes / 4, (uint64_t)d->sym.frames.cap * 2);
     uint32_t *v = need < UINT32_MAX ? ARENA_ARRAY(d->arena, uint32_t, need) : NULL;
