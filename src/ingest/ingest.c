@@ -136,9 +136,15 @@ enum status ingest_shape_arena_full(const struct ingest_request *rq, struct erro
     return ST_INVALID_ARGUMENT;
 }
 
+static struct str metric_type(const struct ingest_request *rq, const struct ingest_series *s)
+{
+    struct str name = rq->type.n ? rq->type : labels_get(s->labels, STR("__name__"));
+    return name.p ? name : STR_EMPTY;
+}
+
 static void receive_metrics(const struct ingest_request *rq, const struct ingest_series *s)
 {
-    struct str type = rq->type.n ? rq->type : labels_get(s->labels, STR("__name__"));
+    struct str type = metric_type(rq, s);
     uint64_t profile = s->size_bytes - ingest_labels_bytes(s->labels);
     if (rq->family == FAMILY_PUSH)
         metric_observe(M_RECEIVED_COMPRESSED, (double)s->received_bytes, type, rq->tenant);
@@ -220,7 +226,7 @@ static enum status process(struct ingest_request *rq, struct ingest_series *s, s
         TRY(normalise(rq, s, err));
     else
         TRY(ingest_check_profile(rq, s, err));
-    struct str type = rq->type.n ? rq->type : labels_get(s->labels, STR("__name__"));
+    struct str type = metric_type(rq, s);
     metric_observe(M_RECEIVED_SAMPLES, s->prof->n_samples, type, rq->tenant);
     if (s->prof->n_samples == 0)
         return ST_OK;

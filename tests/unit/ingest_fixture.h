@@ -17,7 +17,7 @@
 
 /* ---- the store's double ---- */
 
-enum { FAKE_ROWS_MAX = 4096 };
+enum { FAKE_ROWS_MAX = 4096, FAKE_PROFILES_MAX = 16 };
 
 static struct fake_store {
     enum status refuse_first; /* answer of the first append, then ST_OK */
@@ -27,7 +27,10 @@ static struct fake_store {
     int appends; /* that were taken */
     int calls;
     uint32_t n_rows;
-    char *rows[FAKE_ROWS_MAX]; /* row_text of each */
+    char *rows[FAKE_ROWS_MAX];                         /* row_text of each */
+    const struct profile *profiles[FAKE_PROFILES_MAX]; /* in order of their first row */
+    int64_t totals[FAKE_PROFILES_MAX][16];             /* per type, over all rows */
+    uint32_t n_profiles;
     store_done_fn done;
     void *ctx;
 } fake;
@@ -112,6 +115,21 @@ static char *fake_row_text(const struct store_row *row)
     return fake_take(&b);
 }
 
+static void fake_add_totals(const struct store_row *row)
+{
+    const struct profile *p = row->prof;
+    uint32_t at = 0;
+    while (at < fake.n_profiles && fake.profiles[at] != p)
+        at++;
+    assert_true(at < FAKE_PROFILES_MAX);
+    fake.profiles[at] = p;
+    fake.n_profiles = MAX(fake.n_profiles, at + 1);
+    for (uint32_t i = 0; i < row->n_samples; i++)
+        for (uint32_t k = 0; k < p->n_types; k++)
+            fake.totals[at][k] +=
+                p->values[(size_t)(row->samples ? row->samples[i] : i) * p->n_types + k];
+}
+
 enum status store_append(struct store *s, struct str tenant, const struct store_row *rows,
     uint32_t n_rows, store_done_fn done, void *ctx, struct error *err)
 {
@@ -128,6 +146,7 @@ enum status store_append(struct store *s, struct str tenant, const struct store_
         assert_true(rows[i].n_samples > 0 && rows[i].prof->time_ns > 0);
         assert_true(fake.n_rows < FAKE_ROWS_MAX);
         fake.rows[fake.n_rows++] = fake_row_text(&rows[i]);
+        fake_add_totals(&rows[i]);
     }
     fake.done = done;
     fake.ctx = ctx;
@@ -139,7 +158,7 @@ enum status store_append(struct store *s, struct str tenant, const struct store_
     return ST_OK;
 }
 
-static void fake_commit(enum status st)
+static __attribute__((unused)) void fake_commit(enum status st)
 {
     struct error why;
     error_set(&why, st, __FILE__, __LINE__, "the log is down");
@@ -154,7 +173,7 @@ static void fake_reset(void)
 }
 
 /* The recorded row that starts with `labels`, NULL if there is none. */
-static const char *fake_row(const char *labels)
+static __attribute__((unused)) const char *fake_row(const char *labels)
 {
     for (uint32_t i = 0; i < fake.n_rows; i++)
         if (strncmp(fake.rows[i], labels, strlen(labels)) == 0)
