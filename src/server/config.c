@@ -257,6 +257,15 @@ static double mib(double mb)
     return mb < 0 ? 0 : mb * (double)MIB;
 }
 
+/* What is older than retention is refused: never acknowledged and then deleted. 0: no bound. */
+static int64_t oldest_accepted_ns(const struct config_limits *l)
+{
+    int64_t window = MAX(l->reject_older_than_ns, 0), kept = config_limits_retention_ns(l);
+    if (window == 0 || kept == 0)
+        return MAX(window, kept);
+    return MIN(window, kept);
+}
+
 void config_limits_ingest(const struct config_limits *l, struct ingest_limits *ret)
 {
     *ret = (struct ingest_limits){
@@ -273,7 +282,7 @@ void config_limits_ingest(const struct config_limits *l, struct ingest_limits *r
         .labels_per_series_max = at_least_0(l->max_labels_per_series),
         .sessions_per_series_max = at_least_0(l->max_sessions_per_series),
         .label_sanitization = !l->disable_label_sanitization,
-        .reject_older_than_ns = MAX(l->reject_older_than_ns, 0),
+        .reject_older_than_ns = oldest_accepted_ns(l),
         .reject_newer_than_ns = MAX(l->reject_newer_than_ns, 0),
     };
 }

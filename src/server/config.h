@@ -69,7 +69,9 @@ struct config {
     uint64_t body_budget_bytes; /* 0: 1/8 of memory */
 
     struct str data_dir, filesystem_dir, pyroscopedb_dir, storage_backend;
-    uint64_t head_bytes; /* 0: 1/4 of memory */
+    uint64_t head_bytes;  /* 0: 1/4 of memory */
+    uint64_t cache_bytes; /* 0: 1/16 of memory */
+    uint64_t retention_bytes;
 
     uint64_t query_memory_bytes; /* 0: 1/4 of memory over the concurrency */
     int64_t query_timeout_ns, query_concurrency, query_queue_max;

@@ -63,6 +63,10 @@ static enum status open_store(struct server *s, struct error *err)
         .head_bytes_max = c->head_bytes ? c->head_bytes : machine_memory_bytes() / 4,
         .segment_bytes_max = WAL_SEGMENT_BYTES,
         .queue_bytes_max = WAL_QUEUE_BYTES,
+        .cache_bytes_max = c->cache_bytes ? c->cache_bytes : machine_memory_bytes() / 16,
+        .retention_ns = config_limits_retention_ns(&c->limits),
+        .retention_bytes = c->retention_bytes,
+        .cut_on_close = true,
     };
     enum status st = store_open(&cfg, &s->store, err);
     if (st != ST_OK && err->os_errno &&

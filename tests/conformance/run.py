@@ -2,7 +2,9 @@
 """Replays the recorded clients into a fresh server and compares its answers with the recorded ones.
 
     run.py BUILD [CLIENT …]       all answers of the named clients (default: the whole list below)
-    run.py BUILD --restart …      the same, with the server killed and started again in between
+    run.py BUILD --restart …      the same, and once more after a kill and a start
+    run.py BUILD --cut-each …     the server is stopped (which cuts to blocks) and started after every
+                                  single upload; then the questions
 
 Deviations on purpose are in deviations.jsonl, each with its reason and a test of our value.
 """
@@ -12,7 +14,9 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
+sys.path.insert(0, HERE)
 from server import OLD_DATA, Server  # noqa: E402
+import conformance  # noqa: E402
 
 # Everything that HTTP/1.1 carries without OTLP.
 CLIENTS = ["go-auth", "go-legacy", "go-sdk", "java-auth", "java-collapsed", "java-ctimer", "java-extra",
@@ -31,14 +35,34 @@ def check(url, client, *more):
     return int(last[0]), int(last[2])
 
 
+def replay_with_cuts(server, client):
+    """Every upload of the client, each followed by a stop and a start."""
+    folder = os.path.join(HERE, "captures", client)
+    for r in conformance.manifest(folder):
+        if str(r.get("http", "1.1")).startswith("2") or r["method"] == "GET":
+            continue
+        with open(os.path.join(folder, r["body"]), "rb") as f:
+            body = f.read()
+        headers = [(k, v) for k, v in r["headers"] if k.lower() not in conformance.HOP]
+        status, text = conformance.Server(server.url, client).send(r["method"], r["target"], headers, body)
+        if status >= 300:
+            print(f"{client}: {r['id']} refused: {status} {text[:200]}")
+        if server.stop() != 0:
+            raise AssertionError("the server did not stop cleanly")
+        server.start()
+
+
 def main():
     build = sys.argv[1]
+    cut_each = "--cut-each" in sys.argv
     restart = "--restart" in sys.argv
     clients = [a for a in sys.argv[2:] if not a.startswith("--")] or CLIENTS
     passed = failed = 0
     with Server(build, OLD_DATA) as s:
         for client in clients:
-            good, bad = check(s.url, client)
+            if cut_each:
+                replay_with_cuts(s, client)
+            good, bad = check(s.url, client, *(["--no-replay"] if cut_each else []))
             passed, failed = passed + good, failed + bad
         if restart:
             s.kill()
