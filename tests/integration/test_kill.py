@@ -1,0 +1,530 @@
+#!/usr/bin/env python3
+"""kill -9 under load, again and again on one directory, against a ledger of our own.
+
+    tests/integration/test_kill.py [BUILD_DIRECTORY] [--rounds N] [--seed S]
+
+Eight threads upload (folded text, push JSON with several series, a recorded Java flight recording), each
+upload with a time and values of its own. At a random moment the server is killed. After the restart, by
+queries alone:
+
+    answered 2xx            there, whole, once
+    answered 429 or 503     not there ("nothing stored"), unless a retry was answered otherwise
+    unanswered at the kill  whole and once, or not at all; what it was found to be it stays
+    anything else           not there: no other time, label set, profile type, stack or value
+
+A round starts the server, checks everything since the first round, loads and kills. Some kills hit a server
+that is just starting (replay, the cut of what earlier rounds left) or is asked to stop (the cut at shutdown),
+some just when a log or a marker appears or goes. The head is small, so that cuts happen under load too.
+Nothing a kill leaves may be called damaged.
+
+Standard library only. The last line is 'N passed, N failed'; a round is a case. The seed is printed, but
+which upload meets the kill is up to the scheduler.
+"""
+import argparse
+import base64
+import collections
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import sys
+import threading
+import time
+import urllib.parse
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from server import OLD_DATA, Server  # noqa: E402
+
+T0 = 1795000000000  # ms; upload i is at T0 + i seconds
+UPLOADERS, TENANTS, PER_ROUND = 8, ("red", "green", "blue"), 4000
+FLAGS = OLD_DATA + ["-store.head-bytes=24MB"]
+GROUP = ["service_name", "kind", "controller", "user"]
+CPU = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
+SAMPLES = "process_cpu:samples:count:cpu:nanoseconds"
+HEAP = "memory:inuse_space:bytes::"
+RECORDING = os.path.join(os.path.dirname(HERE), "conformance", "captures", "java-rfc")
+
+
+class Wrong(Exception):
+    """What the server answered cannot be."""
+
+
+# Uploads: bytes to send and what they must become.
+
+
+class Upload:
+    """rows: {(type, labels): value}; stacks: {(type, service): {path: self}}; all at `ms`."""
+
+    def __init__(self, number, tenant):
+        self.number, self.tenant, self.ms = number, tenant, T0 + number * 1000
+        self.rows, self.stacks = {}, {}
+        self.target = self.headers = self.body = None
+
+    def row(self, kind, labels, stacks, scale=1):
+        key = (kind, tuple(labels.get(name, "") for name in GROUP))
+        self.rows[key] = self.rows.get(key, 0) + scale * sum(stacks.values())
+        tree = self.stacks.setdefault((kind, labels["service_name"]), {})
+        for path, value in stacks.items():
+            tree[path] = tree.get(path, 0) + scale * value
+
+    def drop_request(self):
+        self.target = self.headers = self.body = None
+
+
+def stacks_of(number, salt):
+    """Three stacks, one below a frame that is rare, so that each upload brings symbols of its own."""
+    own = "u%d" % (number % 509)
+    return {("main", "shared", own, "leaf"): number + 1 + salt,
+            ("main", own, "x%d" % (number % 7)): number * 7919 % 1000 + 1,
+            ("main", "idle"): 1 + salt}
+
+
+def ingest_target(name, ms, **more):
+    query = dict({"name": name, "from": ms, "until": ms + 1000}, **more)
+    return "/ingest?" + urllib.parse.urlencode(query)
+
+
+def folded(number, tenant):
+    u = Upload(number, tenant)
+    heap = number % 3 == 0
+    service, kind = "folded-%d" % (number % 4), "k%d" % (number % 5)
+    stacks = stacks_of(number, 0)
+    u.row(HEAP if heap else CPU, {"service_name": service, "kind": kind}, stacks, 1 if heap else 10000000)
+    u.target = ingest_target("%s.%s{kind=%s}" % (service, "inuse_space" if heap else "cpu", kind), u.ms)
+    u.headers = {}
+    u.body = "".join("%s %d\n" % (";".join(p), v) for p, v in stacks.items()).encode()
+    return u
+
+
+def varint(x):
+    out = b""
+    while x > 127:
+        out += bytes([x & 127 | 128])
+        x >>= 7
+    return out + bytes([x])
+
+
+def field(n, value):
+    if isinstance(value, int):
+        return varint(n << 3) + varint(value)
+    return varint(n << 3 | 2) + varint(len(value)) + value
+
+
+def pprof(stacks, ms, period):
+    """A profile with the sample types samples/count and cpu/nanoseconds, written by hand."""
+    strings = ["", "samples", "count", "cpu", "nanoseconds"]
+    frames, out = {}, field(1, field(1, 1) + field(2, 2)) + field(1, field(1, 3) + field(2, 4))
+    for path, value in stacks.items():
+        for frame in path:
+            if frame not in frames:
+                frames[frame] = len(frames) + 1
+                strings.append(frame)
+        ids = b"".join(varint(frames[f]) for f in reversed(path))
+        out += field(2, field(1, ids) + field(2, varint(value) + varint(value * period)))
+    for frame, n in frames.items():
+        out += field(4, field(1, n) + field(4, field(1, n)))
+        out += field(5, field(1, n) + field(2, strings.index(frame)))
+    for s in strings:
+        out += field(6, s.encode())
+    return out + field(9, ms * 1000000) + field(11, field(1, 3) + field(2, 4)) + field(12, period)
+
+
+def pushed(number, tenant):
+    """One request, three series in two services: whole or not at all."""
+    u, series = Upload(number, tenant), []
+    for i, service in enumerate(("push-a", "push-a", "push-b")):
+        stacks = stacks_of(number, i)
+        labels = {"__name__": "process_cpu", "service_name": service, "kind": "p%d" % i}
+        for kind, scale in ((SAMPLES, 1), (CPU, 1000)):
+            u.row(kind, labels, stacks, scale)
+        raw = base64.b64encode(pprof(stacks, u.ms, 1000)).decode()
+        series.append({"labels": [{"name": k, "value": v} for k, v in labels.items()],
+                       "samples": [{"rawProfile": raw}]})
+    u.target, u.headers = "/push.v1.PusherService/Push", {"Content-Type": "application/json"}
+    u.body = json.dumps({"series": series}).encode()
+    return u
+
+
+class Recording:
+    """A recorded upload of the Java agent. What it becomes is learned once, on a server nobody kills."""
+
+    def __init__(self, build):
+        with open(os.path.join(RECORDING, "manifest.jsonl"), encoding="utf-8") as f:
+            entry = json.loads(f.readline())
+        with open(os.path.join(RECORDING, entry["body"]), "rb") as f:
+            self.body = f.read()
+        self.content_type = dict(entry["headers"])["Content-Type"]
+        u = Upload(0, "red")
+        self.request(u)
+        with Server(build, FLAGS) as s:
+            answer = Client(s.port).send(u)
+            if answer != 200:
+                raise Wrong("the recording was answered %s" % answer)
+            have, trees = read_series(s, "red"), read_trees(s, "red", T0 - 1000, T0 + 1000)
+        self.rows = {key: points[T0] for key, points in have.items()}
+        self.stacks = trees
+        times = {t for points in have.values() for t in points}
+        if times != {T0} or len(self.rows) < 10 or len(trees) < 4 or CPU not in {k for k, _ in trees}:
+            raise Wrong("the recording became %r" % self.rows)
+
+    def request(self, u):
+        u.target = ingest_target("jvm{kind=jfr}", u.ms, format="jfr", spyName="javaspy", sampleRate=100)
+        u.headers, u.body = {"Content-Type": self.content_type}, self.body
+
+    def upload(self, number, tenant):
+        u = Upload(number, tenant)
+        u.rows, u.stacks = self.rows, self.stacks
+        self.request(u)
+        return u
+
+
+# Talking to the server.
+
+
+class Client:
+    """One connection. send() returns a status, "unsent" (nothing left this process) or "unanswered"."""
+
+    def __init__(self, port):
+        self.port, self.http = port, None
+
+    def send(self, u):
+        if self.http is None:
+            self.http = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            try:
+                self.http.connect()
+            except OSError:
+                self.http = None
+                return "unsent"
+        try:
+            self.http.request("POST", u.target, u.body, dict(u.headers, **{"X-Scope-OrgID": u.tenant}))
+            r = self.http.getresponse()
+            self.text = r.read()
+            return r.status
+        except (OSError, http.client.HTTPException):
+            self.http.close()
+            self.http = None
+            return "unanswered"
+
+
+def rpc(s, tenant, method, request):
+    status, _, body = s.request("POST", "/querier.v1.QuerierService/" + method,
+                                {"X-Scope-OrgID": tenant, "Content-Type": "application/json"},
+                                json.dumps(request).encode())
+    if status != 200:
+        raise Wrong("%s %r was answered %d: %s" % (method, request, status, body[:500]))
+    return json.loads(body)
+
+
+WIDE = {"start": 1000, "end": T0 * 2}
+
+
+def types_of(s, tenant):
+    return [t["ID"] for t in rpc(s, tenant, "ProfileTypes", WIDE).get("profileTypes", [])]
+
+
+def read_series(s, tenant, start=T0 - 1000, end=None):
+    """{(type, labels): {ms: value}}; a point is one second, so one upload, or what should not be."""
+    out = {}
+    end = end or start + 1000 * 3600 * 24 * 60
+    for kind in types_of(s, tenant):
+        q = {"profileTypeID": kind, "labelSelector": "{}", "start": start, "end": end, "step": 1, "groupBy": GROUP}
+        for one in rpc(s, tenant, "SelectSeries", q).get("series", []):
+            labels = {p["name"]: p["value"] for p in one.get("labels", [])}
+            points = out.setdefault((kind, tuple(labels.get(n, "") for n in GROUP)), {})
+            for p in one.get("points", []):
+                points[int(p["timestamp"])] = p["value"]
+    return out
+
+
+def tree_of(flame):
+    """{path: self} of a flame graph as drawn: levels of (offset from the left neighbour, total, self, name)."""
+    out, names = {}, flame.get("names", [])
+    above = [(0, None, ())]  # begin, end, path
+    for depth, level in enumerate(flame.get("levels", [])):
+        values, x, row, parent = [int(v) for v in level["values"]], 0, [], 0
+        for i in range(0, len(values), 4):
+            offset, total, self_, name = values[i:i + 4]
+            x += offset
+            while above[parent][1] is not None and x >= above[parent][1]:
+                parent += 1
+            path = above[parent][2] + ((names[name],) if depth else ())
+            if self_:
+                out[path] = out.get(path, 0) + self_
+            row.append((x, x + total, path))
+            x += total
+        above = row
+    return out
+
+
+def read_trees(s, tenant, start, end):
+    out = {}
+    for kind in types_of(s, tenant):
+        q = {"name": "service_name", "matchers": ['{__profile_type__="%s"}' % kind], "start": start, "end": end}
+        for service in rpc(s, tenant, "LabelValues", q).get("names", []):
+            tree = tree_of(rpc(s, tenant, "SelectMergeStacktraces", {
+                "profileTypeID": kind, "labelSelector": '{service_name="%s"}' % service, "start": start,
+                "end": end, "maxNodes": 1048576}).get("flamegraph", {}))
+            if tree:
+                out[(kind, service)] = tree
+    return out
+
+
+# The ledger: what must be there, and what may be.
+
+
+class Ledger:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.number = 0
+        self.counts = collections.Counter()
+        self.points = {t: {} for t in TENANTS}  # {(type, labels): {ms: value}}
+        self.trees = {t: {} for t in TENANTS}  # {(type, service): {path: self}}
+        self.open = []  # unanswered
+        self.acknowledged = {t: collections.deque(maxlen=400) for t in TENANTS}
+
+    def next_number(self):
+        with self.lock:
+            self.number += 1
+            return self.number
+
+    def is_there(self, u):
+        """From now on it must be."""
+        with self.lock:
+            for key, value in u.rows.items():
+                self.points[u.tenant].setdefault(key, {})[u.ms] = value
+            for key, tree in u.stacks.items():
+                mine = self.trees[u.tenant].setdefault(key, {})
+                for path, value in tree.items():
+                    mine[path] = mine.get(path, 0) + value
+            u.drop_request()
+            self.acknowledged[u.tenant].append(u)
+
+    def settle(self, tenant, have):
+        """Unanswered uploads: whole, or not at all."""
+        for u in [u for u in self.open if u.tenant == tenant]:
+            found = {key for key in u.rows if u.ms in have.get(key, {})}
+            if found and found != set(u.rows):
+                raise Wrong("upload %d of %s is there in part: %d of %d rows, without %r" % (
+                    u.number, tenant, len(found), len(u.rows), sorted(set(u.rows) - found)[:3]))
+            self.open.remove(u)
+            self.counts["unanswered and stored" if found else "unanswered and not stored"] += 1
+            if found:
+                self.is_there(u)
+
+    def check(self, s):
+        for tenant in TENANTS:
+            have = read_series(s, tenant)
+            self.settle(tenant, have)
+            same(have, self.points[tenant], "points of " + tenant)
+            same(read_trees(s, tenant, **WIDE), self.trees[tenant], "stacks of " + tenant)
+
+    def check_recent(self, s, tenant):
+        """While uploads come: what was acknowledged before the question is in the answer."""
+        with self.lock:
+            due = list(self.acknowledged[tenant])
+        if not due:
+            return
+        first, last = min(u.ms for u in due), max(u.ms for u in due)
+        have = read_series(s, tenant, first - 1000, last)
+        for u in due:
+            for key, value in u.rows.items():
+                got = have.get(key, {}).get(u.ms)
+                if got != value:
+                    raise Wrong("upload %d of %s was acknowledged; a query then finds %r, not %r, for %r" % (
+                        u.number, tenant, got, value, key))
+
+
+def same(have, want, what):
+    if have == want:
+        return
+    lines = []
+    for key in sorted(set(have) | set(want)):
+        a, b = have.get(key, {}), want.get(key, {})
+        for at in sorted(set(a) | set(b)):
+            if a.get(at) != b.get(at):
+                lines.append("%r at %r: there is %r, should be %r" % (key, at, a.get(at), b.get(at)))
+    raise Wrong("%s: %d differences\n    %s" % (what, len(lines), "\n    ".join(lines[:10])))
+
+
+# A round.
+
+
+class Load:
+    def __init__(self, server, ledger, recording, seed):
+        self.server, self.ledger, self.recording, self.seed = server, ledger, recording, seed
+        self.over = threading.Event()  # set before the kill
+        self.left, self.errors = PER_ROUND, []
+        self.threads = [threading.Thread(target=self.guard, args=(self.upload_all, i)) for i in range(UPLOADERS)]
+        self.threads.append(threading.Thread(target=self.guard, args=(self.ask_all, UPLOADERS)))
+        for t in self.threads:
+            t.start()
+
+    def join(self):
+        self.over.set()
+        for t in self.threads:
+            t.join()
+        if self.errors:
+            raise self.errors[0]
+
+    def guard(self, fn, i):
+        try:
+            fn(random.Random("%s %d" % (self.seed, i)))
+        except Exception as x:  # a thread may fail in any way; the round reports it
+            self.errors.append(x)
+
+    def make(self, rng):
+        number, tenant, dice = self.ledger.next_number(), rng.choice(TENANTS), rng.random()
+        if dice < 0.02:
+            return self.recording.upload(number, tenant)
+        return pushed(number, tenant) if dice < 0.2 else folded(number, tenant)
+
+    def upload_all(self, rng):
+        client = Client(self.server.port)
+        while not self.over.is_set() and self.left > 0:
+            self.left -= 1
+            self.upload(client, self.make(rng))
+
+    def upload(self, client, u):
+        while True:
+            answer = client.send(u)
+            self.ledger.counts[str(answer)] += 1
+            if answer == 200:
+                return self.ledger.is_there(u)
+            if answer == "unanswered":
+                u.drop_request()
+                self.ledger.open.append(u)
+                if not self.over.is_set():
+                    raise Wrong("upload %d was not answered though the server lives" % u.number)
+                return None
+            if answer == "unsent" and not self.over.is_set():
+                raise Wrong("no connection though the server lives")
+            if answer not in ("unsent", 429, 503):
+                raise Wrong("upload %d was answered %s: %s" % (u.number, answer, client.text[:500]))
+            if self.over.wait(0.01):
+                return None
+
+    def ask_all(self, rng):
+        while not self.over.is_set():
+            try:
+                self.ledger.check_recent(self.server, rng.choice(TENANTS))
+            except (OSError, http.client.HTTPException):
+                if not self.over.is_set():
+                    raise
+            self.over.wait(0.05)
+
+
+def complaints(s):
+    """What no kill of the process may lead to."""
+    wrong = re.compile(r"level=(warn|error)|damaged=[1-9]|Sanitizer")
+    bad = [line for line in s.logged().split("\n") if wrong.search(line) and 'msg="request' not in line]
+    text = s.request("GET", "/metrics")[2].decode()
+    for name in ("everflame_wal_damaged_batches_total", "everflame_blocks_damaged", "everflame_foreign_files"):
+        m = re.search(r"^%s(?:\{[^}]*\})? (\S+)$" % name, text, re.M)
+        if m and float(m.group(1)):
+            bad.append(m.group(0))
+    kept = os.path.join(s.data, "quarantine")
+    bad += ["quarantine/" + n for n in (os.listdir(kept) if os.path.isdir(kept) else [])]
+    if bad:
+        raise Wrong("after kills the server complains:\n    " + "\n    ".join(bad[-10:]))
+
+
+def wait_for_change(folders, seconds):
+    """Until a file appears in one of them or goes."""
+    def listed():
+        return [sorted(os.listdir(f)) if os.path.isdir(f) else None for f in folders]
+    before, until = listed(), time.monotonic() + seconds
+    while listed() == before and time.monotonic() < until:
+        pass
+
+
+def kill_while_starting(s, rng):
+    """At a random moment, or just when a log or marker appears or goes: in the middle of a cut."""
+    delay, watched = rng.uniform(0, 0.06), []
+    if rng.random() < 0.6:
+        delay, watched = rng.uniform(0, 0.001), [[s.data + "/epochs"], [s.data + "/wal"]][rng.randrange(2)]
+
+    def strike():
+        while s.process is None:
+            time.sleep(0.0005)
+        process = s.process
+        if watched:
+            wait_for_change(watched, 1.5)
+        time.sleep(delay)
+        process.kill()
+
+    t = threading.Thread(target=strike)
+    t.start()
+    try:
+        s.start()
+    except AssertionError:
+        pass  # it died before it was ready, as it should
+    t.join()
+    if s.process:
+        s.process.wait()
+        s.process = None
+
+
+def one_round(s, ledger, recording, rng, way):
+    s.start()
+    ledger.check(s)
+    complaints(s)
+    load = Load(s, ledger, recording, rng.random())
+    time.sleep(rng.uniform(0.05, 0.7))
+    load.over.set()
+    if way == "stopping":
+        s.process.send_signal(signal.SIGTERM)
+        time.sleep(rng.uniform(0, 0.08))
+    s.kill()
+    load.join()
+    for _ in range(2 if way == "starting" else 0):
+        kill_while_starting(s, rng)
+
+
+def finish(s, ledger):
+    """What the last kill left; and the same after a stop that was not a kill."""
+    for _ in range(2):
+        s.start()
+        ledger.check(s)
+        complaints(s)
+        code = s.stop()
+        if code:
+            raise Wrong("the server ended with %d" % code)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("build", nargs="?", default="build")
+    p.add_argument("--rounds", type=int, default=20)
+    p.add_argument("--seed", type=int, default=struct.unpack("<I", os.urandom(4))[0])
+    a = p.parse_args()
+    print("seed %d" % a.seed, flush=True)
+    rng, ledger, recording = random.Random(a.seed), Ledger(), Recording(a.build)
+    s = Server(a.build, FLAGS)
+    passed = failed = 0
+    ways = collections.Counter()
+    try:
+        for n in range(a.rounds):
+            way = ("loaded", "starting", "loaded", "stopping", "loaded")[n % 5]
+            ways[way] += 1
+            one_round(s, ledger, recording, rng, way)
+            passed += 1
+        finish(s, ledger)
+        passed += 1
+    except Exception as x:  # the state is no longer known: no further rounds
+        failed += 1
+        print("FAIL round %d: %s: %s\n%s" % (passed, type(x).__name__, x, s.logged()[-3000:]))
+    finally:
+        s.stop()
+        shutil.rmtree(s.dir, ignore_errors=True)
+    print("%d uploads, %s; kills %s" % (ledger.number, dict(ledger.counts), dict(ways)))
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
