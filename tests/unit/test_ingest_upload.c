@@ -228,6 +228,30 @@ static void test_suffix_errors(void **state)
         "service_name=\"shop\"} inuse_space/bytes /:0" AT ";a 5\n");
 }
 
+/* Weights of a cpu or wall profile end as nanoseconds, whatever the file's unit. */
+static void test_speedscope_units(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *unit, *value;
+    } cases[] = {{"seconds", "7000000000"}, {"milliseconds", "7000000"}, {"microseconds", "7000"},
+        {"nanoseconds", "7"}, {"none", "70000000"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char json[600], want[64];
+        int n = snprintf(json, sizeof json,
+            "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"shared\":{"
+            "\"frames\":[{\"name\":\"a\"},{\"name\":\"b\"}]},\"profiles\":[{\"type\":\"sampled\","
+            "\"name\":\"\",\"unit\":\"%s\",\"startValue\":0,\"endValue\":1,\"samples\":[[0,1]],"
+            "\"weights\":[7]}]}",
+            cases[i].unit);
+        run_ok(upload_of("shop.wall", "speedscope", str_make(json, (size_t)n)), 1);
+        snprintf(want, sizeof want, "\n;a;b %s\n", cases[i].value);
+        assert_non_null(fake_row(PUT_LABELS("wall") "wall/nanoseconds cpu/nanoseconds:"));
+        if (!strstr(fake.rows[0], want))
+            fail_msg("%s: %s", cases[i].unit, fake.rows[0]);
+    }
+}
+
 static void test_parse_errors(void **state)
 {
     (void)state;
@@ -644,6 +668,7 @@ int main(void)
         TEST_OF(test_text_limits),
         TEST_OF(test_name_errors),
         TEST_OF(test_suffix_errors),
+        TEST_OF(test_speedscope_units),
         TEST_OF(test_parse_errors),
         TEST_OF(test_validation),
         TEST_OF(test_rate_limit),
