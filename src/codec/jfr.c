@@ -10,9 +10,8 @@
  * Type ids and constants belong to their chunk and are forgotten after it; strings, functions,
  * locations, stacks and label sets belong to the request. The decoder sees hostile bytes: every
  * count is held against the bytes left, no part of a chunk is walked more than a fixed number of
- * times, and memory comes from the arena, in proportion to the input; only the hash tables of ids
- * (idmap) are on the heap, freed on every way out. Any fault refuses the whole recording. One
- * thread, no state outside of the call. */
+ * times, and all memory is the arena's, in proportion to the input. Any fault refuses the whole
+ * recording. One thread, no state outside of the call. */
 #include "codec/jfr_int.h"
 
 enum {
@@ -68,12 +67,6 @@ static enum status read_chunk(struct jfr_dec *d, struct str bytes)
 static enum status begin(struct jfr_dec *d)
 {
     uint32_t empty;
-    idmap_init(&d->sym.string_ids, NULL);
-    idmap_init(&d->sym.stack_ids, NULL);
-    idmap_init(&d->sym.labelset_ids, NULL);
-    idmap_init(&d->labels.known_ids, NULL);
-    for (uint32_t i = 0; i < JFR_B_N; i++)
-        idmap_init(&d->builders[i].ids, NULL);
     struct prof_labelset *none = VEC_PUSH(d->arena, d->sym.labelsets);
     if (!none)
         JFR_FULL(d);
@@ -81,16 +74,6 @@ static enum status begin(struct jfr_dec *d)
     TRY(jfr_string_id(d, STR_EMPTY, &empty));
     ASSERT(empty == 0);
     return ST_OK;
-}
-
-static void done(struct jfr_dec *d)
-{
-    idmap_done(&d->sym.string_ids);
-    idmap_done(&d->sym.stack_ids);
-    idmap_done(&d->sym.labelset_ids);
-    idmap_done(&d->labels.known_ids);
-    for (uint32_t i = 0; i < JFR_B_N; i++)
-        idmap_done(&d->builders[i].ids);
 }
 
 /* Locations differ by function and line only, and all are of one mapping. */
@@ -159,9 +142,7 @@ enum status jfr_decode(struct str recording, struct str labels, const struct jfr
         .event = STR_EMPTY,
     };
     struct jfr out = {0};
-    enum status st = decode(&d, recording, labels, &out);
-    done(&d);
-    if (st == ST_OK)
-        *ret_jfr = out;
-    return st;
+    TRY(decode(&d, recording, labels, &out));
+    *ret_jfr = out;
+    return ST_OK;
 }

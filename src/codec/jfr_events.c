@@ -100,33 +100,67 @@ static void accumulate(int64_t *sum, int64_t value)
     *sum = (int64_t)((uint64_t)*sum + (uint64_t)value);
 }
 
-static enum status add_sample(
+static enum status new_sample(
     struct jfr_dec *d, enum jfr_builder_kind kind, const struct prof_sample *s, const int64_t *v)
 {
     struct jfr_builder *b = &d->builders[kind];
-    uint32_t n_types = builder_types[kind], i;
-    uint64_t hash = hash_u64((uint64_t)s->stack << 32 | s->labelset, s->span);
-    if (UNLIKELY(s->trace_hi | s->trace_lo))
-        hash = hash_u64(hash ^ s->trace_hi, s->trace_lo);
-    struct idmap_probe p = idmap_start(&b->ids, hash);
-    while (idmap_next(&b->ids, &p, &i)) {
-        if (!same_sample(&b->samples.v[i], s))
-            continue;
-        for (uint32_t k = 0; k < n_types; k++)
-            accumulate(&b->values.v[(size_t)i * n_types + k], v[k]);
-        return ST_OK;
-    }
     struct prof_sample *at = VEC_PUSH(d->arena, b->samples);
-    if (!at || !idmap_put(&b->ids, hash, b->samples.n - 1))
+    if (!at)
         JFR_FULL(d);
     *at = *s;
-    for (uint32_t k = 0; k < n_types; k++) {
+    for (uint32_t k = 0; k < builder_types[kind]; k++) {
         int64_t *value = VEC_PUSH(d->arena, b->values);
         if (!value)
             JFR_FULL(d);
         *value = v[k];
     }
     return ST_OK;
+}
+
+static void add_values(
+    struct jfr_builder *b, enum jfr_builder_kind kind, uint32_t i, const int64_t *v)
+{
+    uint32_t n = builder_types[kind];
+    accumulate(&b->values.v[(size_t)i * n], v[0]);
+    if (n == 2)
+        accumulate(&b->values.v[(size_t)i * n + 1], v[1]);
+}
+
+/* Stack and label set say it all. */
+static enum status add_plain(
+    struct jfr_dec *d, enum jfr_builder_kind kind, const struct prof_sample *s, const int64_t *v)
+{
+    struct jfr_builder *b = &d->builders[kind];
+    uint64_t key = (uint64_t)s->stack << 32 | s->labelset;
+    uint32_t i;
+    if (LIKELY(jfr_map_get(&b->plain, key, &i))) {
+        add_values(b, kind, i, v);
+        return ST_OK;
+    }
+    if (!jfr_map_put(&b->plain, d->arena, key, b->samples.n))
+        JFR_FULL(d);
+    return new_sample(d, kind, s, v);
+}
+
+static enum status add_sample(
+    struct jfr_dec *d, enum jfr_builder_kind kind, const struct prof_sample *s, const int64_t *v)
+{
+    if (LIKELY(!(s->span | s->trace_hi | s->trace_lo)))
+        return add_plain(d, kind, s, v);
+    struct jfr_builder *b = &d->builders[kind];
+    uint64_t hash = hash_u64((uint64_t)s->stack << 32 | s->labelset, s->span);
+    hash = hash_u64(hash ^ s->trace_hi, s->trace_lo);
+    struct idmap_probe p = idmap_start(&b->ids, hash);
+    uint32_t i;
+    while (idmap_next(&b->ids, &p, &i)) {
+        if (same_sample(&b->samples.v[i], s)) {
+            add_values(b, kind, i, v);
+            return ST_OK;
+        }
+    }
+    if (!arena_map_put(&b->ids, d->arena, hash, b->samples.n))
+        JFR_FULL(d);
+    return new_sample(d, kind, s, v);
 }
 
 /* ---- events ---- */
@@ -185,17 +219,17 @@ static enum status add_time(
 static enum status sample_event(struct jfr_dec *d, struct jfr_chunk *c, const struct event *e)
 {
     struct prof_sample s = {0};
-    struct jfr_context ctx;
+    const struct jfr_context *ctx = NULL;
     TRY(jfr_stack(d, c, e->v[WANT_STACK], &s.stack));
     if (s.stack == PROF_NONE)
         return ST_OK;
     TRY(jfr_context(d, e->v[WANT_CONTEXT], e->v[WANT_SPAN_NAME], &ctx));
-    s.labelset = ctx.labelset;
+    s.labelset = ctx->labelset;
     /* The id is shown as hex digits, high first; those eight bytes are read low first. */
-    s.span = e->v[WANT_SPAN] ? __builtin_bswap64(e->v[WANT_SPAN]) : ctx.span;
+    s.span = e->v[WANT_SPAN] ? __builtin_bswap64(e->v[WANT_SPAN]) : ctx->span;
     bool traced = (e->v[WANT_TRACE_HI] | e->v[WANT_TRACE_LO]) != 0;
-    s.trace_hi = traced ? e->v[WANT_TRACE_HI] : ctx.trace_hi;
-    s.trace_lo = traced ? e->v[WANT_TRACE_LO] : ctx.trace_lo;
+    s.trace_hi = traced ? e->v[WANT_TRACE_HI] : ctx->trace_hi;
+    s.trace_lo = traced ? e->v[WANT_TRACE_LO] : ctx->trace_lo;
     if (e->type == JFR_T_EXECUTION || e->type == JFR_T_WALL_CLOCK)
         return add_time(d, c, e, &s);
     int64_t v[2] = {1, (int64_t)e->v[WANT_VALUE]};

@@ -7,8 +7,8 @@
 #define CODEC_JFR_INT_H
 
 #include "base/hash.h"
-#include "base/idmap.h"
 #include "base/varint.h"
+#include "codec/arena_map_int.h"
 #include "codec/jfr.h"
 
 #define JFR_FAIL(d, ...) \
@@ -136,6 +136,8 @@ struct jfr_map {
     uint32_t n, mask;
 };
 
+/* Room for `more` keys at once. */
+bool jfr_map_reserve(struct jfr_map *m, struct arena *a, uint64_t more);
 bool jfr_map_put(struct jfr_map *m, struct arena *a, uint64_t key, uint32_t value);
 
 static inline bool jfr_map_get(const struct jfr_map *m, uint64_t key, uint32_t *ret_value)
@@ -317,7 +319,8 @@ struct jfr_builder {
         int64_t *v;
         uint32_t n, cap;
     } values;
-    struct idmap ids;
+    struct jfr_map plain; /* samples without span and trace: stack and label set → sample */
+    struct idmap ids;     /* the others */
 };
 
 /* What a context says about a sample. */
@@ -337,7 +340,8 @@ struct jfr_labels {
         uint32_t n, cap;
     } known;
     struct idmap known_ids;
-    struct jfr_map with_span; /* label set and span name → label set */
+    struct jfr_map with_span;   /* label set and span name → label set */
+    struct jfr_context spanned; /* the last one with a span name */
 };
 
 struct jfr_symbols {
@@ -424,7 +428,8 @@ struct str jfr_name_rewrite(struct str symbol, struct arena *arena);
 /* jfr_labels.c */
 enum status jfr_labels_parse(struct jfr_dec *d, struct str labels);
 enum status jfr_context_new(struct jfr_dec *d, struct jfr_entry *e);
-enum status jfr_context_name(struct jfr_dec *d, uint64_t span_name, struct jfr_context *ctx);
+enum status jfr_context_name(
+    struct jfr_dec *d, uint64_t span_name, const struct jfr_context **context);
 
 /* What is asked for each event: the stack of a key, PROF_NONE when there is none. */
 static inline enum status jfr_stack(
@@ -437,15 +442,15 @@ static inline enum status jfr_stack(
     return ST_OK;
 }
 
+/* *ret_context is good until the next call. */
 static inline enum status jfr_context(
-    struct jfr_dec *d, uint64_t id, uint64_t span_name, struct jfr_context *ret_context)
+    struct jfr_dec *d, uint64_t id, uint64_t span_name, const struct jfr_context **ret_context)
 {
+    static const struct jfr_context none;
     struct jfr_entry *e = jfr_index_find(&d->labels.contexts, id);
     if (e && UNLIKELY(!e->memo_plus_1))
         TRY(jfr_context_new(d, e));
-    *ret_context = (struct jfr_context){0};
-    if (e)
-        *ret_context = d->labels.known.v[e->memo_plus_1 - 1].context;
+    *ret_context = e ? &d->labels.known.v[e->memo_plus_1 - 1].context : &none;
     return LIKELY(span_name == 0) ? ST_OK : jfr_context_name(d, span_name, ret_context);
 }
 

@@ -23,7 +23,7 @@ struct field {
 };
 
 /* Varints of contexts have two or three bytes mostly. */
-static inline uint64_t read_varint(struct cursor *c)
+static inline __attribute__((always_inline)) uint64_t read_varint(struct cursor *c)
 {
     if (cursor_left(c) >= 8) {
         struct jfr_got got = jfr_get(c->p, c->p + 8);
@@ -35,7 +35,7 @@ static inline uint64_t read_varint(struct cursor *c)
     return cursor_uvarint(c);
 }
 
-static inline bool next_field(struct cursor *c, struct field *f)
+static inline __attribute__((always_inline)) bool next_field(struct cursor *c, struct field *f)
 {
     if (cursor_left(c) == 0)
         return false;
@@ -215,7 +215,7 @@ static enum status labelset_of(
     }
     *ret_set = sym->labelsets.n;
     struct prof_labelset *s = VEC_PUSH(d->arena, sym->labelsets);
-    if (!s || !idmap_put(&sym->labelset_ids, hash, *ret_set))
+    if (!s || !arena_map_put(&sym->labelset_ids, d->arena, hash, *ret_set))
         JFR_FULL(d);
     *s = (struct prof_labelset){sym->labels.n, n};
     for (uint32_t i = 0; i < n; i++) {
@@ -299,7 +299,7 @@ enum status jfr_context_new(struct jfr_dec *d, struct jfr_entry *e)
     TRY(decode_context(d, bytes, &known.context));
     i = l->known.n;
     struct jfr_known *at = VEC_PUSH(d->arena, l->known);
-    if (!at || !idmap_put(&l->known_ids, hash, i))
+    if (!at || !arena_map_put(&l->known_ids, d->arena, hash, i))
         JFR_FULL(d);
     *at = known;
     e->memo_plus_1 = i + 1;
@@ -324,9 +324,15 @@ static enum status add_span_name(struct jfr_dec *d, uint32_t name, uint32_t *set
     return ST_OK;
 }
 
-enum status jfr_context_name(struct jfr_dec *d, uint64_t span_name, struct jfr_context *ctx)
+/* The context as it is with the label span_name. */
+enum status jfr_context_name(
+    struct jfr_dec *d, uint64_t span_name, const struct jfr_context **context)
 {
     uint32_t name = 0;
     TRY(string_of(d, span_name, &name));
-    return name ? add_span_name(d, name, &ctx->labelset) : ST_OK;
+    if (name == 0)
+        return ST_OK;
+    d->labels.spanned = **context;
+    *context = &d->labels.spanned;
+    return add_span_name(d, name, &d->labels.spanned.labelset);
 }

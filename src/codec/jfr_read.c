@@ -98,28 +98,31 @@ static void map_insert(struct jfr_map *m, struct jfr_slot s)
     m->slots[at] = s;
 }
 
-static bool map_grow(struct jfr_map *m, struct arena *a)
+static bool map_grow(struct jfr_map *m, struct arena *a, uint64_t slots)
 {
     struct jfr_map old = *m;
-    uint32_t slots = old.slots ? (old.mask + 1) * 2 : 64;
-    if (slots == 0)
+    struct jfr_slot *fresh = slots <= UINT32_MAX ? ARENA_ZARRAY(a, struct jfr_slot, slots) : NULL;
+    if (!fresh)
         return false;
-    m->slots = ARENA_ZARRAY(a, struct jfr_slot, slots);
-    if (!m->slots) {
-        *m = old;
-        return false;
-    }
-    m->mask = slots - 1;
-    m->n = 0;
+    *m = (struct jfr_map){fresh, 0, (uint32_t)slots - 1};
     for (uint32_t i = 0; old.slots && i <= old.mask; i++)
         if (old.slots[i].value_plus_1)
             map_insert(m, old.slots[i]);
     return true;
 }
 
+/* At most three quarters full. */
+bool jfr_map_reserve(struct jfr_map *m, struct arena *a, uint64_t more)
+{
+    uint64_t slots = m->slots ? (uint64_t)m->mask + 1 : 64, have = m->slots ? slots : 0;
+    while (slots / 4 * 3 < m->n + more)
+        slots *= 2;
+    return slots == have || map_grow(m, a, slots);
+}
+
 bool jfr_map_put(struct jfr_map *m, struct arena *a, uint64_t key, uint32_t value)
 {
-    if ((!m->slots || m->n > m->mask / 4 * 3) && !map_grow(m, a))
+    if (UNLIKELY(m->n >= m->mask / 4 * 3) && !jfr_map_reserve(m, a, 1))
         return false;
     map_insert(m, (struct jfr_slot){key, value + 1});
     return true;
@@ -165,8 +168,9 @@ bool jfr_index_build(struct jfr_index *x, struct arena *a)
             x->dense[x->v[i].key - x->least] = i + 1;
         return true;
     }
+    if (!jfr_map_reserve(&x->map, a, x->n))
+        return false;
     for (uint32_t i = 0; i < x->n; i++)
-        if (!jfr_map_put(&x->map, a, x->v[i].key, i))
-            return false;
+        map_insert(&x->map, (struct jfr_slot){x->v[i].key, i + 1});
     return true;
 }

@@ -39,7 +39,7 @@ static enum status add_string(struct jfr_dec *d, struct str s, uint64_t hash, ui
     uint32_t id = sym->strings.n;
     struct str *at = VEC_PUSH(d->arena, sym->strings);
     uint32_t *function = VEC_PUSH(d->arena, sym->functions_of);
-    if (!at || !function || !idmap_put(&sym->string_ids, hash, id))
+    if (!at || !function || !arena_map_put(&sym->string_ids, d->arena, hash, id))
         JFR_FULL(d);
     *at = s;
     *function = 0;
@@ -317,7 +317,7 @@ static enum status odd_frames(
 }
 
 /* The first time, room for all frames of the chunk: a frame has at least as many bytes as it has
- * fields, of which four are usual. */
+ * fields, of which four are usual. Of its methods many are met at one line only. */
 static enum status reserve_frames(struct jfr_dec *d, const struct jfr_chunk *c, uint32_t count)
 {
     uint64_t need = (uint64_t)d->sym.frames.n + count;
@@ -348,7 +348,7 @@ static enum status add_stack(struct jfr_dec *d, uint32_t n, uint32_t *ret_stack)
     }
     *ret_stack = sym->stacks.n;
     struct prof_stack *s = VEC_PUSH(d->arena, sym->stacks);
-    if (!s || !idmap_put(&sym->stack_ids, hash, *ret_stack))
+    if (!s || !arena_map_put(&sym->stack_ids, d->arena, hash, *ret_stack))
         JFR_FULL(d);
     *s = (struct prof_stack){sym->frames.n, n};
     sym->frames.n += n;
@@ -368,6 +368,10 @@ enum status jfr_stack_new(struct jfr_dec *d, struct jfr_chunk *c, struct jfr_ent
     if (r.bad || count > jfr_left(&r))
         JFR_FAIL(d, "error reading a stack trace: unexpected EOF");
     TRY(reserve_frames(d, c, count));
+    if (!c->frames.slots &&
+        (!jfr_map_reserve(&c->frames, d->arena, c->pools[JFR_T_METHOD].n) ||
+            !jfr_map_reserve(&d->sym.locations, d->arena, c->pools[JFR_T_METHOD].n)))
+        JFR_FULL(d);
     if (c->meta->plain_frames)
         TRY(plain_frames(d, c, r, count, &n));
     else if (count)
