@@ -53,6 +53,8 @@
         "Failed writes and syncs of the log.")                                                     \
     X(WAL_DAMAGE, METRIC_COUNTER, "everflame_wal_damaged_batches_total", "", "",                   \
         "Batches skipped at replay because of damage.")                                            \
+    X(WAL_TORN, METRIC_COUNTER, "everflame_wal_torn_tails_total", "", "",                          \
+        "Log segments that ended in the middle of a batch nobody was told about.")                 \
     X(WAL_REPLAYED, METRIC_COUNTER, "everflame_wal_replayed_bytes_total", "", "",                  \
         "Bytes replayed at start.")                                                                \
     X(STORE_WRITABLE, METRIC_GAUGE, "everflame_store_writable", "", "",                            \

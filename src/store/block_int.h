@@ -12,6 +12,13 @@
 enum { BLOCK_HEAD_BYTES = 64, BLOCK_FOOT_BYTES = 32, BLOCK_PATH_MAX = 512, ULID_CHARS = 26 };
 #define BLOCK_HOUR_NS (3600 * NS_PER_S)
 
+/* The start of the UTC hour of a time; the first, partial hour of int64 starts at INT64_MIN. */
+static inline int64_t block_hour(int64_t time_ns)
+{
+    int64_t hour = time_ns / BLOCK_HOUR_NS - (time_ns % BLOCK_HOUR_NS < 0);
+    return hour < INT64_MIN / BLOCK_HOUR_NS ? INT64_MIN : hour * BLOCK_HOUR_NS;
+}
+
 /* The order is the order in the file. */
 enum block_section {
     BLOCK_STRINGS,
@@ -51,7 +58,8 @@ struct block_dataset {
     struct block_range sections[BLOCK_SECTIONS];
     struct mutex lock; /* one thread loads, the others wait for it */
     struct block_part parts[BLOCK_VIEWS];
-    atomic_bool damaged;
+    /* Set aside: not read again before this monotonic time. 0: fine; INT64_MAX: damaged. */
+    _Atomic int64_t aside_until_ns;
 };
 
 struct block {
@@ -62,17 +70,18 @@ struct block {
     uint8_t store_id[16];
     uint64_t epoch;
     int64_t hour_ns, time_min, time_max;
+    uint64_t seq_max; /* the highest number of an upload in it */
     uint64_t file_bytes;
     struct str tenant;
     struct block_dataset *datasets;
     uint32_t n_datasets;
     struct arena memory; /* of the directory */
     uint64_t check;      /* of the directory, as the marker names it */
-    bool delete_file;    /* retired: the last reference removes the file */
+    atomic_bool retired; /* the last reference removes the file */
 };
 
-/* block_write.c: the rows of `hour_ns` below the published marks, of every dataset of the tenant,
- * as one file, synced, its folder too. No row: *ret_bytes 0 and no file. */
+/* block_write.c and block_copy.c: the rows of `hour_ns` below the published marks, of every dataset
+ * of the tenant, as one file, synced, its folder too. No row: *ret_bytes 0 and no file. */
 struct block_file {
     char path[BLOCK_PATH_MAX];
     uint64_t bytes, check; /* of the directory */
@@ -81,14 +90,22 @@ struct block_target {
     struct fs *fs;
     const char *dir; /* of the store */
     const uint8_t *store_id;
+    size_t dataset_bytes_max; /* a larger dataset is split; 0 = BLOCK_DATASET_BYTES */
 };
+#define BLOCK_DATASET_BYTES ((size_t)512 << 20)
 enum status block_write(const struct block_target *to, const struct epoch *ep, struct str tenant,
     int64_t hour_ns, struct block_file *ret_file, struct error *err);
 /* The same name for the same content: store, epoch, tenant, hour. */
 bool block_path(const struct block_target *to, uint64_t epoch, struct str tenant, int64_t hour_ns,
     char out[BLOCK_PATH_MAX]);
 
-/* block_read.c: head, foot and directory; everything checked. */
+/* Copies into `to`, from row *at on, the rows of the hour with what they refer to, at least one and
+ * until their samples have `bytes` bytes; *at becomes the first row that was not looked at. */
+enum status block_copy_rows(const struct part *from, int64_t hour_ns, uint32_t *at, size_t bytes,
+    struct dataset *to, struct error *err);
+
+/* block_read.c: head, foot and directory; everything checked. ST_DATA_LOSS also when the file is
+ * not there or cannot be read (os_errno says why): then it may be readable again. */
 enum status block_open(
     struct fs *fs, const char *dir, const char *path, struct block **ret_block, struct error *err);
 struct block *block_ref(struct block *b);
@@ -97,7 +114,7 @@ void block_unref(struct block *b);
 enum status block_section_read(
     const struct block_dataset *bd, enum block_section section, struct buf *out, struct error *err);
 /* Reads every byte of the file against its checksums, decodes everything. */
-enum status block_verify(struct block *b, struct error *err);
+enum status block_verify(const struct block *b, struct error *err);
 
 /* block_load.c: bytes to a dataset nobody else sees yet. */
 enum status block_load(const struct block_dataset *bd, enum block_view view,
@@ -111,7 +128,9 @@ struct block_cache {
 };
 void block_cache_init(struct block_cache *c, size_t bytes_max);
 void block_cache_done(struct block_cache *c); /* nothing is in use any more */
-/* ST_DATA_LOSS: damaged, logged once, set aside. */
+/* ST_DATA_LOSS: damaged or unreadable, logged once, set aside. What the disk could not read is
+ * tried again after BLOCK_RETRY_NS. */
+#define BLOCK_RETRY_NS (10 * NS_PER_S)
 enum status block_cache_acquire(struct block_cache *c, struct block_dataset *bd,
     enum block_view view, struct block_part **ret_part, struct error *err);
 void block_cache_release(struct block_cache *c, struct block_part *bp);

@@ -59,8 +59,11 @@ static bool row_columns(struct cursor *c, struct dataset *ds, uint64_t n)
         SEGVEC_AT(&p->rows, struct part_row, i)->n_samples = (uint32_t)cursor_uvarint(c);
     for (uint32_t i = 0; i < n; i++) {
         struct part_row *r = SEGVEC_AT(&p->rows, struct part_row, i);
-        for (uint32_t k = 0; k < part_series(p, r->series)->n_types; k++)
+        for (uint32_t k = 0; k < part_series(p, r->series)->n_types; k++) {
             r->totals[k] = (int64_t)cursor_uvarint(c);
+            if (r->totals[k] < 0)
+                return false;
+        }
     }
     return !c->bad && cursor_left(c) == 0;
 }

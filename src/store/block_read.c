@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/varint.h"
 
 enum { DIRECTORY_BYTES_MAX = 1 << 28, DATASETS_LEAST_BYTES = 8, SECTION_RAW_MAX = 1 << 30 };
@@ -41,14 +42,21 @@ static enum status file_path(const struct block *b, char out[4096], struct error
     return ST_OK;
 }
 
+/* Short of memory or handles it is the machine's fault, otherwise the file's. */
+static enum status cannot(const struct block *b, const char *what, int e, struct error *err)
+{
+    bool machine = e == ENOMEM || e == EMFILE || e == ENFILE;
+    return error_set_errno(err, machine ? ST_UNAVAILABLE : ST_DATA_LOSS, e, __FILE__, __LINE__,
+        "cannot %s block %s", what, b->path);
+}
+
 static enum status read_at(struct fs *fs, struct fs_file *file, const struct block *b, uint64_t at,
     void *p, size_t n, struct error *err)
 {
     size_t got = 0;
     int e = fs->file_read(fs, file, at, p, n, &got);
     if (e)
-        return error_set_errno(
-            err, ST_UNAVAILABLE, e, __FILE__, __LINE__, "cannot read block %s", b->path);
+        return cannot(b, "read", e, err);
     if (got != n)
         FAIL(err, ST_DATA_LOSS, "block %s is damaged: it is too short", b->path);
     return ST_OK;
@@ -58,6 +66,9 @@ static enum status read_head(struct opener *o)
 {
     char raw[BLOCK_HEAD_BYTES];
     TRY(read_at(o->fs, o->file, o->b, 0, raw, sizeof raw, o->err));
+    if (memcmp(raw, head_magic, sizeof head_magic - 1) == 0 && raw[7] > head_magic[7])
+        FAIL(o->err, ST_DATA_LOSS, "block %s has format version %d, this everflame reads up to %d",
+            o->b->path, raw[7], head_magic[7]);
     if (memcmp(raw, head_magic, sizeof head_magic) != 0 ||
         load_u64le(raw + BLOCK_HEAD_BYTES - 8) != hash_disk(raw, BLOCK_HEAD_BYTES - 8))
         return damaged(o, "its head");
@@ -129,6 +140,7 @@ static enum status parse_directory(struct opener *o)
     b->tenant = arena_str(&b->memory, cursor_bytes(&c, cursor_uvarint(&c)));
     b->time_min = cursor_svarint(&c);
     b->time_max = cursor_svarint(&c);
+    b->seq_max = cursor_uvarint(&c);
     uint64_t n = cursor_uvarint(&c);
     if (c.bad || n > cursor_left(&c) / DATASETS_LEAST_BYTES)
         return damaged(o, "its directory");
@@ -164,13 +176,10 @@ enum status block_open(
     enum status st = file_path(b, whole, err);
     int e = st == ST_OK ? fs->file_open(fs, whole, FS_READ, &o.file) : 0;
     if (e)
-        st = error_set_errno(err, e == ENOENT ? ST_NOT_FOUND : ST_UNAVAILABLE, e, __FILE__,
-            __LINE__, "cannot open block %s", path);
+        st = cannot(b, "open", e, err);
     if (st == ST_OK) {
         e = fs->file_size(fs, o.file, &b->file_bytes);
-        st = e ? error_set_errno(
-                     err, ST_UNAVAILABLE, e, __FILE__, __LINE__, "cannot read block %s", path)
-               : open_file(&o);
+        st = e ? cannot(b, "read", e, err) : open_file(&o);
         fs->file_close(fs, o.file);
     }
     buf_done(&o.directory);
@@ -197,9 +206,11 @@ void block_unref(struct block *b)
             ASSERT(
                 !b->datasets[i].parts[v].ds); /* the cache holds a reference while it is loaded */
         mutex_done(&b->datasets[i].lock);
+        if (atomic_load(&b->datasets[i].aside_until_ns))
+            metric_add(M_BLOCKS_BAD, -1);
     }
     char whole[4096];
-    if (b->delete_file && file_path(b, whole, NULL) == ST_OK) {
+    if (atomic_load(&b->retired) && file_path(b, whole, NULL) == ST_OK) {
         int e = b->fs->unlink(b->fs, whole);
         if (e && e != ENOENT)
             LOG_WARN("cannot remove a retired block, the next start will", "path=%s err=%s",
@@ -236,8 +247,7 @@ enum status block_section_read(
     TRY(file_path(b, whole, err));
     int e = b->fs->file_open(b->fs, whole, FS_READ, &file);
     if (e)
-        return error_set_errno(
-            err, ST_UNAVAILABLE, e, __FILE__, __LINE__, "cannot open block %s", b->path);
+        return cannot(b, "open", e, err);
     buf_init(&stored, SECTION_RAW_MAX + MIB);
     enum status st = buf_reserve(&stored, r->stored_bytes + 1)
                          ? read_at(b->fs, file, b, r->offset, stored.p, r->stored_bytes, err)
@@ -254,22 +264,49 @@ enum status block_section_read(
     return st;
 }
 
-enum status block_verify(struct block *b, struct error *err)
+static enum status wrong(const struct block_dataset *bd, const char *what, struct error *err)
 {
+    FAIL(err, ST_DATA_LOSS, "block %s is damaged: %s of service %.*s", bd->block->path, what,
+        STR_ARG(bd->service));
+}
+
+/* What the directory and the rows say against what the samples are. */
+static enum status verify_part(
+    const struct block_dataset *bd, const struct part *p, struct error *err)
+{
+    uint64_t samples = 0;
+    for (uint32_t i = 0; i < part_rows(p); i++) {
+        const struct part_row *r = part_row(p, i);
+        uint32_t n, n_types = part_series(p, r->series)->n_types;
+        int64_t totals[SAMPLE_TYPES_MAX];
+        if (samples_check(
+                str_make(r->bytes, r->n_bytes), n_types, part_nodes(p), &n, totals, NULL) != ST_OK)
+            return wrong(bd, "the samples of a row", err);
+        if (n != r->n_samples || memcmp(totals, r->totals, n_types * sizeof *totals) != 0)
+            return wrong(bd, "a total", err);
+        if (block_hour(r->time_ns) != bd->block->hour_ns || r->seq > bd->block->seq_max)
+            return wrong(bd, "the time or number of a row", err);
+        samples += n;
+    }
+    if (samples != bd->n_samples || part_n_series(p) != bd->n_series ||
+        p->time_min != bd->time_min || p->time_max != bd->time_max)
+        return wrong(bd, "the directory's entry", err);
+    return ST_OK;
+}
+
+enum status block_verify(const struct block *b, struct error *err)
+{
+    int64_t time_min = INT64_MAX, time_max = INT64_MIN;
     for (uint32_t i = 0; i < b->n_datasets; i++) {
         struct dataset *ds;
         TRY(block_load(&b->datasets[i], BLOCK_FULL, &ds, err));
-        const struct part *p = &ds->part;
-        enum status st = ST_OK;
-        for (uint32_t k = 0; k < part_rows(p) && st == ST_OK; k++) {
-            const struct part_row *r = part_row(p, k);
-            int64_t totals[SAMPLE_TYPES_MAX];
-            uint32_t n;
-            st = samples_check(str_make(r->bytes, r->n_bytes), part_series(p, r->series)->n_types,
-                part_nodes(p), &n, totals, err);
-        }
+        enum status st = verify_part(&b->datasets[i], &ds->part, err);
         dataset_free(ds);
         TRY(st);
+        time_min = MIN(time_min, b->datasets[i].time_min);
+        time_max = MAX(time_max, b->datasets[i].time_max);
     }
+    if (time_min != b->time_min || time_max != b->time_max)
+        FAIL(err, ST_DATA_LOSS, "block %s is damaged: its times", b->path);
     return ST_OK;
 }

@@ -3,9 +3,10 @@
  *     head · sections of dataset 0 · sections of dataset 1 · … · directory · foot
  *
  * A dataset whose rows are all of the hour is written as it is. Otherwise (an epoch that crosses
- * the hour, late data) its rows are copied into a dataset of their own first, with only the symbols
- * they need: node → location → function → string, each mapped once. Rows are written by series and
- * time, as columns, so that they compress.
+ * the hour, late data) its rows are copied into a dataset of their own first (block_copy.c). One
+ * that is very large is copied in pieces: a service may have several datasets in a block, so that
+ * no section comes near its limit. Rows are written by series and time, as columns, so that they
+ * compress.
  *
  * The file is built under tmp/, synced, renamed to its place, its folder synced. Its name follows
  * from store, epoch, tenant and hour: writing the same again after a crash replaces it. */
@@ -24,173 +25,6 @@ enum { ZSTD_LEVEL = 3, RAW_MAX = 1 << 30 };
 static const char head_magic[8] = {'E', 'F', 'B', 'L', 'K', 0, 0, 1};
 static const char foot_magic[8] = {'E', 'F', 'B', 'L', 'K', 'E', 'N', 'D'};
 
-/* Copying rows of one hour */
-
-struct copy {
-    const struct part *from;
-    struct dataset *to;
-    uint32_t *strings, *functions, *mappings, *locations, *nodes, *series;
-    uint32_t *way; /* of copy_node */
-    struct arena arena, row;
-    struct buf bytes;
-    struct error *err;
-};
-
-static enum status copy_full(struct copy *c)
-{
-    FAIL(c->err, ST_RESOURCE_EXHAUSTED, "out of memory while cutting a block");
-}
-
-static uint32_t copy_string(struct copy *c, uint32_t i)
-{
-    if (c->strings[i] == SYM_NONE)
-        c->strings[i] = symtab_string(&c->to->part.sym, sym_string(&c->from->sym, i));
-    ASSERT(c->strings[i] != SYM_NONE);
-    return c->strings[i];
-}
-
-static uint32_t copy_function(struct copy *c, uint32_t i)
-{
-    if (c->functions[i] == SYM_NONE) {
-        struct sym_function f = *sym_function(&c->from->sym, i);
-        f.name = copy_string(c, f.name);
-        f.system_name = copy_string(c, f.system_name);
-        f.filename = copy_string(c, f.filename);
-        c->functions[i] = symtab_function(&c->to->part.sym, &f);
-    }
-    ASSERT(c->functions[i] != SYM_NONE);
-    return c->functions[i];
-}
-
-static uint32_t copy_mapping(struct copy *c, uint32_t i)
-{
-    if (i == SYM_NONE)
-        return SYM_NONE;
-    if (c->mappings[i] == SYM_NONE) {
-        struct sym_mapping m = *sym_mapping(&c->from->sym, i);
-        m.filename = copy_string(c, m.filename);
-        m.build_id = copy_string(c, m.build_id);
-        c->mappings[i] = symtab_mapping(&c->to->part.sym, &m);
-    }
-    ASSERT(c->mappings[i] != SYM_NONE);
-    return c->mappings[i];
-}
-
-static uint32_t copy_location(struct copy *c, uint32_t i)
-{
-    if (c->locations[i] == SYM_NONE) {
-        struct sym_location loc = *sym_location(&c->from->sym, i);
-        struct sym_line *lines = mem_new(loc.n_lines * sizeof *lines);
-        for (uint32_t k = 0; k < loc.n_lines; k++) {
-            lines[k] = *sym_line(&c->from->sym, loc.first_line + k);
-            lines[k].function = copy_function(c, lines[k].function);
-        }
-        loc.mapping = copy_mapping(c, loc.mapping);
-        c->locations[i] = symtab_location(&c->to->part.sym, &loc, lines, loc.n_lines);
-        mem_free(lines);
-    }
-    ASSERT(c->locations[i] != SYM_NONE);
-    return c->locations[i];
-}
-
-/* Up to the first known ancestor, noting the way, then down again: stacks may be deep. */
-static uint32_t copy_node(struct copy *c, uint32_t node)
-{
-    uint32_t depth = 0;
-    for (uint32_t up = node; c->nodes[up] == SYM_NONE; up = sym_node(&c->from->sym, up).parent)
-        c->way[depth++] = up;
-    while (depth) {
-        uint32_t n = c->way[--depth];
-        struct sym_node from = sym_node(&c->from->sym, n);
-        c->nodes[n] = symtab_node(
-            &c->to->part.sym, c->nodes[from.parent], copy_location(c, from.location));
-        ASSERT(c->nodes[n] != SYM_NONE);
-    }
-    return c->nodes[node];
-}
-
-static uint32_t copy_series(struct copy *c, uint32_t i)
-{
-    if (c->series[i] == UINT32_MAX) {
-        const struct part_series *s = part_series(c->from, i);
-        uint32_t n = part_series_n_ids(s), *ids = mem_new(n * sizeof *ids);
-        for (uint32_t k = 0; k < n; k++)
-            ids[k] = copy_string(c, s->ids[k]);
-        c->series[i] = dataset_series(c->to, ids, s->n_labels, s->n_types, true);
-        mem_free(ids);
-    }
-    ASSERT(c->series[i] != UINT32_MAX);
-    return c->series[i];
-}
-
-static enum status copy_row(struct copy *c, const struct part_row *from)
-{
-    struct part_row r = *from;
-    uint32_t n_types = part_series(c->from, r.series)->n_types;
-    struct sample_in *v = ARENA_ZARRAY(&c->row, struct sample_in, r.n_samples);
-    if (!v)
-        return copy_full(c);
-    for (uint32_t k = 0; k < n_types; k++) {
-        struct samples s;
-        TRY(samples_decode(str_make(from->bytes, from->n_bytes), n_types, k, &c->row, &s, c->err));
-        for (uint32_t i = 0; i < s.n; i++) {
-            v[i].node = k ? v[i].node : copy_node(c, s.nodes[i]);
-            v[i].values[k] = s.values[i];
-            v[i].span = s.spans ? s.spans[i] : 0;
-            v[i].trace_hi = s.trace_hi ? s.trace_hi[i] : 0;
-            v[i].trace_lo = s.trace_lo ? s.trace_lo[i] : 0;
-        }
-    }
-    buf_clear(&c->bytes);
-    TRY(samples_encode(v, &r.n_samples, n_types, &c->row, &c->bytes, r.totals, c->err));
-    r.series = copy_series(c, r.series);
-    r.bytes = (const uint8_t *)c->bytes.p;
-    r.n_bytes = (uint32_t)c->bytes.n;
-    return dataset_row(c->to, &r) ? ST_OK : copy_full(c);
-}
-
-static bool in_hour(const struct part_row *r, int64_t hour_ns)
-{
-    return r->time_ns >= hour_ns && r->time_ns - hour_ns < BLOCK_HOUR_NS;
-}
-
-static enum status copy_tables(struct copy *c)
-{
-    const struct symtab *sym = &c->from->sym;
-    const uint32_t n[] = {sym->strings.n, sym->functions.n, sym->mappings.n, sym->locations.n,
-        sym->nodes.n, c->from->series.n, sym->nodes.n};
-    uint32_t **tables[] = {
-        &c->strings, &c->functions, &c->mappings, &c->locations, &c->nodes, &c->series, &c->way};
-    for (size_t i = 0; i < ARRAY_LEN(n); i++) {
-        *tables[i] = ARENA_ARRAY(&c->arena, uint32_t, n[i]);
-        if (!*tables[i])
-            return copy_full(c);
-        memset(*tables[i], 0xFF, n[i] * sizeof **tables[i]);
-    }
-    c->nodes[0] = 0;
-    return ST_OK;
-}
-
-static enum status copy_hour(
-    const struct part *from, int64_t hour_ns, struct dataset *to, struct error *err)
-{
-    struct copy c = {.from = from, .to = to, .err = err};
-    arena_init(&c.arena, 4 * GIB);
-    arena_init(&c.row, 4 * GIB);
-    buf_init(&c.bytes, RAW_MAX);
-    enum status st = copy_tables(&c);
-    uint32_t n = part_rows(from);
-    for (uint32_t i = 0; i < n && st == ST_OK; i++) {
-        arena_reset(&c.row);
-        if (in_hour(part_row(from, i), hour_ns))
-            st = copy_row(&c, part_row(from, i));
-    }
-    buf_done(&c.bytes);
-    arena_done(&c.row);
-    arena_done(&c.arena);
-    return st;
-}
-
 /* Writing */
 
 struct writer {
@@ -201,6 +35,7 @@ struct writer {
     ZSTD_CCtx *zstd;
     uint32_t n_datasets;
     int64_t time_min, time_max;
+    uint64_t seq_max;
     struct error *err;
 };
 
@@ -301,6 +136,7 @@ static void put_dataset_head(struct writer *w, const struct part *p, uint32_t n)
         time_min = MIN(time_min, part_row(p, i)->time_ns);
         time_max = MAX(time_max, part_row(p, i)->time_ns);
         samples += part_row(p, i)->n_samples;
+        w->seq_max = MAX(w->seq_max, part_row(p, i)->seq);
     }
     buf_uvarint(&w->directory, p->service.n);
     buf_str(&w->directory, p->service);
@@ -354,37 +190,56 @@ static enum status put_dataset(struct writer *w, const struct dataset *ds, uint3
     return st;
 }
 
-/* Rows of the hour among the published ones, and whether there are others. */
-static uint32_t count_hour(const struct part *p, int64_t hour_ns, bool *ret_others)
+/* Of the published rows those of the hour. */
+struct hour_rows {
+    uint32_t n;
+    size_t bytes;
+    bool others; /* the dataset has more than them */
+};
+
+static struct hour_rows count_hour(const struct part *p, int64_t hour_ns)
 {
-    uint32_t n = 0, rows = part_rows(p);
-    for (uint32_t i = 0; i < rows; i++)
-        n += in_hour(part_row(p, i), hour_ns);
-    *ret_others = n != rows || p->rows.n != rows;
-    return n;
+    struct hour_rows out = {0};
+    uint32_t rows = part_rows(p);
+    for (uint32_t i = 0; i < rows; i++) {
+        const struct part_row *r = part_row(p, i);
+        bool in = block_hour(r->time_ns) == hour_ns;
+        out.n += in;
+        out.bytes += in ? r->n_bytes : 0;
+    }
+    out.others = out.n != rows || p->rows.n != rows;
+    return out;
 }
 
-static enum status put_epoch(
-    struct writer *w, const struct epoch *ep, struct str tenant, int64_t hour_ns)
+static enum status put_copies(
+    struct writer *w, const struct part *p, int64_t hour_ns, size_t piece_bytes)
 {
-    for (uint32_t i = 0; i < ep->n_datasets; i++) {
-        const struct dataset *ds = epoch_dataset(ep, i);
-        bool others;
-        if (!str_eq(ds->part.tenant, tenant))
-            continue;
-        uint32_t n = count_hour(&ds->part, hour_ns, &others);
-        if (n == 0)
-            continue;
-        if (!others) {
-            TRY(put_dataset(w, ds, n));
-            continue;
-        }
-        struct dataset *copy = dataset_new(NULL, 0, tenant, ds->part.service);
-        enum status st = copy_hour(&ds->part, hour_ns, copy, w->err);
-        if (st == ST_OK)
+    for (uint32_t at = 0; at < part_rows(p);) {
+        struct dataset *copy = dataset_new(NULL, 0, p->tenant, p->service);
+        enum status st = block_copy_rows(p, hour_ns, &at, piece_bytes, copy, w->err);
+        if (st == ST_OK && copy->part.rows.n)
             st = put_dataset(w, copy, copy->part.rows.n);
         dataset_free(copy);
         TRY(st);
+    }
+    return ST_OK;
+}
+
+/* A piece has at most an eighth of the bound in samples: the rest is for the symbols it needs. */
+static enum status put_epoch(
+    struct writer *w, const struct epoch *ep, struct str tenant, int64_t hour_ns)
+{
+    size_t most = w->to->dataset_bytes_max ? w->to->dataset_bytes_max : BLOCK_DATASET_BYTES;
+    for (uint32_t i = 0; i < ep->n_datasets; i++) {
+        const struct dataset *ds = epoch_dataset(ep, i);
+        if (!str_eq(ds->part.tenant, tenant))
+            continue;
+        struct hour_rows rows = count_hour(&ds->part, hour_ns);
+        bool large = rows.bytes + ds->part.sym.bytes > most;
+        if (rows.n && (large || rows.others))
+            TRY(put_copies(w, &ds->part, hour_ns, large ? most / 8 : SIZE_MAX));
+        else if (rows.n)
+            TRY(put_dataset(w, ds, rows.n));
     }
     return ST_OK;
 }
@@ -417,6 +272,7 @@ static enum status put_directory(struct writer *w, struct str tenant, struct blo
     buf_str(&d, tenant);
     buf_svarint(&d, w->time_min);
     buf_svarint(&d, w->time_max);
+    buf_uvarint(&d, w->seq_max);
     buf_uvarint(&d, w->n_datasets);
     buf_str(&d, buf_view(&w->directory));
     size_t bytes = d.n;

@@ -3,9 +3,12 @@
  * One lock guards the list, the counts and which part is loaded; loading itself happens outside of
  * it, under the dataset's own lock, so that two queries never load the same thing twice and others
  * are not held up. A loaded part keeps a reference to its block. What is over the bound goes when
- * its last user does. */
+ * its last user does, and so do the parts of a retired block: its file waits for them. */
 #include "store/block_int.h"
 
+#include <errno.h>
+
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -30,56 +33,45 @@ static void list_push(struct block_cache *c, struct block_part *bp)
     c->newest = bp;
 }
 
-/* Takes unused parts out until the bound is kept (or, with `of`, those of that block); they are
- * freed by the caller, outside the lock, through the list of `older`. */
-static struct block_part *take_unused(struct block_cache *c, const struct block *of)
+enum { AT_ONCE = 64 };
+
+/* What left the cache, to be freed outside of its lock. */
+struct dropped {
+    uint32_t n;
+    struct dataset *ds[AT_ONCE];
+    struct block *blocks[AT_ONCE];
+};
+
+/* Under the lock: takes out unused parts, those of block `of`, or the oldest until the bound is
+ * kept. `ds` moves out here, so that the part can be loaded again at once. */
+static void take_unused(struct block_cache *c, const struct block *of, struct dropped *out)
 {
-    struct block_part *out = NULL;
-    for (struct block_part *bp = c->oldest, *next; bp; bp = next) {
-        next = bp->newer;
+    out->n = 0;
+    for (struct block_part *bp = c->oldest, *newer; bp && out->n < AT_ONCE; bp = newer) {
+        newer = bp->newer;
         if (bp->users || (of ? bp->of->block != of : c->bytes <= c->bytes_max))
             continue;
         list_remove(c, bp);
         c->bytes -= bp->bytes;
-        bp->older = out;
-        out = bp;
+        out->ds[out->n] = bp->ds;
+        out->blocks[out->n++] = bp->of->block;
+        bp->ds = NULL;
     }
     metric_set(M_CACHE_BYTES, (double)c->bytes);
-    return out;
 }
 
-/* `ds` moves out under the lock so that the part can be loaded again at once. */
 static void drop(struct block_cache *c, const struct block *of)
 {
-    enum { AT_ONCE = 64 };
-    for (;;) {
-        struct dataset *ds[AT_ONCE];
-        struct block *blocks[AT_ONCE];
-        uint32_t n = 0;
+    struct dropped out;
+    do {
         mutex_lock(&c->lock);
-        struct block_part *out = take_unused(c, of);
-        while (out && n < AT_ONCE) {
-            struct block_part *next = out->older;
-            ds[n] = out->ds;
-            blocks[n++] = out->of->block;
-            out->ds = NULL;
-            out->older = NULL;
-            out = next;
-        }
-        for (struct block_part *next; out;
-             out = next) { /* more than fit: back, for the next turn */
-            next = out->older;
-            c->bytes += out->bytes;
-            list_push(c, out);
-        }
+        take_unused(c, of, &out);
         mutex_unlock(&c->lock);
-        for (uint32_t i = 0; i < n; i++) {
-            dataset_free(ds[i]);
-            block_unref(blocks[i]);
+        for (uint32_t i = 0; i < out.n; i++) {
+            dataset_free(out.ds[i]);
+            block_unref(out.blocks[i]);
         }
-        if (n < AT_ONCE)
-            return;
-    }
+    } while (out.n == AT_ONCE);
 }
 
 void block_cache_done(struct block_cache *c)
@@ -106,13 +98,23 @@ static bool use_if_loaded(struct block_cache *c, struct block_part *bp)
     return true;
 }
 
+/* Damage stays; what the disk could not read may come back. */
 static void set_aside(struct block_dataset *bd, const struct error *err)
 {
-    if (atomic_exchange(&bd->damaged, true))
+    bool retry = err->os_errno && err->os_errno != ENOENT;
+    int64_t until = retry ? clock_mono_ns() + BLOCK_RETRY_NS : INT64_MAX;
+    if (atomic_exchange(&bd->aside_until_ns, until) == 0)
+        metric_add(M_BLOCKS_BAD, 1);
+    LOG_ERROR("damaged block, the service's data of that hour is set aside", "for_s=%lld err=%s",
+        retry ? BLOCK_RETRY_NS / NS_PER_S : -1LL, LOG_STR(error_str(err)));
+}
+
+static void back_again(struct block_dataset *bd)
+{
+    if (atomic_exchange(&bd->aside_until_ns, 0) == 0)
         return;
-    metric_add(M_BLOCKS_BAD, 1);
-    LOG_ERROR("damaged block, the service's data of that hour is set aside", "err=%s",
-        LOG_STR(error_str(err)));
+    metric_add(M_BLOCKS_BAD, -1);
+    LOG_INFO("block can be read again", "path=%s", LOG_STR(str_from(bd->block->path)));
 }
 
 static enum status load_part(
@@ -125,6 +127,7 @@ static enum status load_part(
     if (st == ST_DATA_LOSS)
         set_aside(bd, err ? err : &mine);
     TRY(st);
+    back_again(bd);
     ds->part.origin = bp;
     mutex_lock_next(&c->lock);
     bp->ds = ds;
@@ -141,7 +144,8 @@ enum status block_cache_acquire(struct block_cache *c, struct block_dataset *bd,
     enum block_view view, struct block_part **ret_part, struct error *err)
 {
     struct block_part *bp = &bd->parts[view];
-    if (atomic_load(&bd->damaged))
+    int64_t aside = atomic_load(&bd->aside_until_ns);
+    if (aside == INT64_MAX || (aside && clock_mono_ns() < aside))
         FAIL(err, ST_DATA_LOSS, "block %s is damaged", bd->block->path);
     mutex_lock(&c->lock);
     bool loaded = use_if_loaded(c, bp);
@@ -166,8 +170,13 @@ void block_cache_release(struct block_cache *c, struct block_part *bp)
 {
     mutex_lock(&c->lock);
     ASSERT(bp->users > 0);
-    bool over = --bp->users == 0 && c->bytes > c->bytes_max;
+    bool last = --bp->users == 0, over = last && c->bytes > c->bytes_max;
+    struct block *retired = last && atomic_load(&bp->of->block->retired) ? block_ref(bp->of->block)
+                                                                         : NULL;
     mutex_unlock(&c->lock);
     if (over)
         drop(c, NULL);
+    if (retired)
+        drop(c, retired);
+    block_unref(retired);
 }

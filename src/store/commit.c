@@ -102,8 +102,10 @@ int commit_log_begin(struct store *s, struct epoch *ep, uint64_t previous, uint6
 {
     struct buf frame;
     int e = wal_segment_open(&s->wal, ep->no, 0);
-    if (e)
+    if (e) {
+        wal_segment_discard(&s->wal);
         return e;
+    }
     const struct frame_epoch fe = {ep->no, previous, previous_batch};
     buf_init(&frame, 64);
     frame_epoch_put(&frame, &fe);
@@ -113,6 +115,8 @@ int commit_log_begin(struct store *s, struct epoch *ep, uint64_t previous, uint6
     buf_done(&frame);
     ep->last_batch = s->wal.durable;
     ep->n_segments = 1;
+    if (e)
+        wal_segment_discard(&s->wal);
     return e;
 }
 
@@ -132,8 +136,7 @@ struct epoch *commit_switch(struct store *s, const char *why_not)
         epoch_unref(old);
         s->n_epochs--;
     }
-    ASSERT(s->n_epochs < STORE_EPOCHS_MAX);
-    s->epochs[s->n_epochs++] = epoch_ref(fresh);
+    store_epochs_add_locked(s, epoch_ref(fresh));
     mutex_unlock(&s->view_lock);
     gate_open(&s->gate);
     epoch_unref(old);

@@ -39,12 +39,6 @@ struct cut {
     struct error *err;
 };
 
-static int64_t hour_of(int64_t time_ns)
-{
-    int64_t hour = time_ns / BLOCK_HOUR_NS - (time_ns % BLOCK_HOUR_NS < 0);
-    return hour * BLOCK_HOUR_NS;
-}
-
 static int cmp_buckets(const void *pa, const void *pb)
 {
     const struct bucket *a = pa, *b = pb;
@@ -62,7 +56,7 @@ static enum status add_part(struct cut *c, const struct part *p)
     int64_t last = INT64_MIN;
     uint32_t rows = part_rows(p);
     for (uint32_t i = 0; i < rows; i++) {
-        int64_t hour = hour_of(part_row(p, i)->time_ns);
+        int64_t hour = block_hour(part_row(p, i)->time_ns);
         if (i && hour == last)
             continue;
         struct bucket *b = VEC_PUSH(&c->arena, c->buckets);
@@ -165,6 +159,9 @@ int cut_drop_log(struct store *s, const struct epoch *ep)
         int one = ep->damaged ? s->fs->rename(s->fs, from, to) : s->fs->unlink(s->fs, from);
         e = one && one != ENOENT ? one : e;
     }
+    snprintf(dir, sizeof dir, "%s/quarantine", s->dir);
+    if (!e && ep->damaged)
+        e = s->fs->dir_sync(s->fs, dir);
     snprintf(dir, sizeof dir, "%s/wal", s->dir);
     return e ? e : s->fs->dir_sync(s->fs, dir);
 }
@@ -274,13 +271,15 @@ enum status cut_sealed(struct store *s, const char *reason, struct error *err)
 
 enum status store_cut(struct store *s, const char *reason, struct error *err)
 {
+    mutex_lock(&s->cut_lock);
+    enum status st = cut_sealed(s, reason, err);
     gate_enter(&s->gate);
     bool any = s->epoch->n_datasets > 0;
     gate_leave(&s->gate);
-    if (any)
+    if (st == ST_OK && any) { /* while cuts fail, epochs must not pile up */
         store_seal(s);
-    mutex_lock(&s->cut_lock);
-    enum status st = cut_sealed(s, reason, err);
+        st = cut_sealed(s, reason, err);
+    }
     mutex_unlock(&s->cut_lock);
     return st;
 }

@@ -2,20 +2,21 @@
  *
  *     LOCK FORMAT wal/ epochs/ blocks/ state/ tmp/ quarantine/
  *
- * FORMAT is text: "everflame 1" and the store's id, which profile ids are made of. It is written
- * once, whole, before anything else. A directory of a newer format is refused; entries that are not
- * ours are reported and left alone. */
+ * FORMAT is text: "everflame 1", the store's id, which profile ids are made of, and a check over
+ * both lines. It is written once, whole, before anything else. A directory of a newer format is
+ * refused; entries that are not ours are reported and left alone. */
 #include "store/store_int.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/random.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 
-enum { FORMAT_VERSION = 1, FORMAT_BYTES_MAX = 4096 };
+enum { FORMAT_VERSION = 1, FORMAT_BYTES_MAX = 4096, FORMAT_TEXT_BYTES = 128 };
 
 static const char *const folders[] = {"wal", "epochs", "blocks", "state", "tmp", "quarantine"};
 
@@ -65,25 +66,49 @@ static bool parse_id(struct str hex, uint8_t id[16])
     return true;
 }
 
+/* 0: not a FORMAT. What follows the first line may be different in newer versions. */
+static uint64_t format_version(struct str text)
+{
+    uint64_t version = 0;
+    struct str line = str_head(text, str_find_char(text, '\n'));
+    bool ok = str_starts(line, STR("everflame ")) && str_to_u64(str_skip(line, 10), &version);
+    return ok ? version : 0;
+}
+
+static size_t print_format(const uint8_t id[16], char out[FORMAT_TEXT_BYTES])
+{
+    int n = snprintf(out, FORMAT_TEXT_BYTES, "everflame %d\nid ", FORMAT_VERSION);
+    for (size_t i = 0; i < 16; i++)
+        n += snprintf(out + n, FORMAT_TEXT_BYTES - (size_t)n, "%02x", id[i]);
+    n += snprintf(out + n, FORMAT_TEXT_BYTES - (size_t)n, "\n");
+    n += snprintf(out + n, FORMAT_TEXT_BYTES - (size_t)n, "check %016" PRIx64 "\n",
+        hash_disk(out, (size_t)n));
+    return (size_t)n;
+}
+
+/* The text must be what we would write for the id in it: so every flipped bit is found. */
+static bool parse_format(struct str text, uint8_t id[16])
+{
+    char again[FORMAT_TEXT_BYTES];
+    size_t at = str_find(text, STR("\nid "));
+    return at != STR_NPOS && parse_id(str_head(str_skip(text, at + 4), 32), id) &&
+           str_eq(text, str_make(again, print_format(id, again)));
+}
+
 static enum status read_format(struct store *s, const char *path, struct error *err)
 {
     struct buf text;
     buf_init(&text, FORMAT_BYTES_MAX);
     enum status st = fs_read_all(s->fs, path, FORMAT_BYTES_MAX, &text, err);
     if (st == ST_OK) {
-        struct str_split lines = {buf_view(&text), false};
-        struct str first = STR_EMPTY, second = STR_EMPTY;
-        uint64_t version;
-        str_split_next(&lines, '\n', &first);
-        str_split_next(&lines, '\n', &second);
-        if (!str_starts(first, STR("everflame ")) || !str_to_u64(str_skip(first, 10), &version) ||
-            !str_starts(second, STR("id ")) || !parse_id(str_skip(second, 3), s->id))
-            st = error_set(err, ST_DATA_LOSS, __FILE__, __LINE__,
-                "%s is damaged; restore it from a backup of the directory", path);
-        else if (version > FORMAT_VERSION)
+        uint64_t version = format_version(buf_view(&text));
+        if (version > FORMAT_VERSION)
             st = error_set(err, ST_FAILED_PRECONDITION, __FILE__, __LINE__,
                 "%s says format %" PRIu64 ", this everflame reads up to %d: use a newer everflame",
                 path, version, FORMAT_VERSION);
+        else if (version == 0 || !parse_format(buf_view(&text), s->id))
+            st = error_set(err, ST_DATA_LOSS, __FILE__, __LINE__,
+                "%s is damaged; restore it from a backup of the directory", path);
     }
     buf_done(&text);
     return st;
@@ -91,15 +116,12 @@ static enum status read_format(struct store *s, const char *path, struct error *
 
 static enum status write_format(struct store *s, const char *path, struct error *err)
 {
-    char text[128], tmp[WAL_PATH_MAX];
+    char text[FORMAT_TEXT_BYTES], tmp[WAL_PATH_MAX];
     if (getrandom(s->id, sizeof s->id, 0) != (ssize_t)sizeof s->id)
         FAIL_ERRNO(err, ST_UNAVAILABLE, "no random numbers from the system");
-    int n = snprintf(text, sizeof text, "everflame %d\nid ", FORMAT_VERSION);
-    for (size_t i = 0; i < sizeof s->id; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, "%02x", s->id[i]);
-    text[n++] = '\n';
+    size_t n = print_format(s->id, text);
     ASSERT(fs_path(tmp, sizeof tmp, s->dir, "tmp/FORMAT"));
-    return fs_write_atomic(s->fs, s->dir, tmp, path, str_make(text, (size_t)n), err);
+    return fs_write_atomic(s->fs, s->dir, tmp, path, str_make(text, n), err);
 }
 
 struct foreign {
@@ -149,4 +171,44 @@ void datadir_close(struct store *s)
     if (s->lock_file)
         s->fs->file_close(s->fs, s->lock_file);
     s->lock_file = NULL;
+}
+
+void datadir_quarantine(struct store *s, const char *below)
+{
+    char from[WAL_PATH_MAX], to[WAL_PATH_MAX];
+    const char *slash = strrchr(below, '/');
+    int n = snprintf(to, sizeof to, "%s/quarantine/%s", s->dir, slash ? slash + 1 : below);
+    int e = n > 0 && (size_t)n < sizeof to && fs_path(from, sizeof from, s->dir, below)
+                ? s->fs->rename(s->fs, from, to)
+                : ENAMETOOLONG;
+    if (e)
+        LOG_ERROR("cannot move a file into quarantine", "path=%s err=%s", LOG_STR(str_from(below)),
+            LOG_STR(str_from(strerror(e))));
+    else
+        LOG_WARN("moved into quarantine", "path=%s", LOG_STR(str_from(below)));
+}
+
+static void note_name(void *ctx, const char *name, bool is_dir)
+{
+    struct dir_names *n = ctx;
+    struct str *slot = is_dir ? VEC_PUSH(&n->arena, n->folders) : VEC_PUSH(&n->arena, n->files);
+    ASSERT(slot);
+    *slot = arena_str(&n->arena, str_from(name));
+    ASSERT(slot->p);
+}
+
+int dir_names_get(struct store *s, const char *below, struct dir_names *ret_names)
+{
+    char path[WAL_PATH_MAX];
+    *ret_names = (struct dir_names){0};
+    arena_init(&ret_names->arena, GIB);
+    if (!fs_path(path, sizeof path, s->dir, below))
+        return ENAMETOOLONG;
+    int e = s->fs->dir_list(s->fs, path, note_name, ret_names);
+    return e == ENOENT ? 0 : e;
+}
+
+void dir_names_done(struct dir_names *n)
+{
+    arena_done(&n->arena);
 }

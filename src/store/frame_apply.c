@@ -7,6 +7,10 @@
  * there is damage. */
 #include "store/frame_int.h"
 
+/* Most elements of one kind that may be missing before a section. An epoch of one service never has
+ * as many; a frame that claims more is damaged itself. */
+enum { GAP_MAX = 1 << 22, GAP_SERIES_MAX = 1 << 16 };
+
 struct applier {
     struct cursor c;
     struct dataset *ds;
@@ -15,6 +19,7 @@ struct applier {
     struct error *err;
     struct frame_stats *stats;
     int64_t base_ns;
+    uint32_t gap_max; /* 0: gaps are damage */
 };
 
 static enum status damaged(struct applier *a, const char *what)
@@ -27,7 +32,7 @@ static enum status range(struct applier *a, uint32_t have, size_t least, uint32_
     uint32_t *ret_n, const char *what)
 {
     uint64_t begin = cursor_uvarint(&a->c), n = cursor_uvarint(&a->c);
-    if (a->c.bad || begin < have || begin > SERIES_MAX * 16u || n > cursor_left(&a->c) / least)
+    if (a->c.bad || begin < have || begin - have > a->gap_max || n > cursor_left(&a->c) / least)
         return damaged(a, what);
     *ret_missing = (uint32_t)(begin - have);
     *ret_n = (uint32_t)n;
@@ -174,6 +179,8 @@ static enum status apply_series(struct applier *a)
 {
     uint32_t missing, n;
     TRY(range(a, a->ds->part.series.n, 4, &missing, &n, "series"));
+    if (missing > GAP_SERIES_MAX)
+        return damaged(a, "series");
     while (missing--)
         TRY(lost_series(a));
     while (n--) {
@@ -271,8 +278,11 @@ static enum status apply_section(struct applier *a, struct epoch *ep)
 enum status frame_apply(struct epoch *ep, struct str frame, struct arena *scratch,
     struct frame_stats *ret_stats, struct error *err)
 {
-    struct applier a = {
-        .c = cursor_make(frame), .scratch = scratch, .err = err, .stats = ret_stats};
+    struct applier a = {.c = cursor_make(frame),
+        .scratch = scratch,
+        .err = err,
+        .stats = ret_stats,
+        .gap_max = GAP_MAX};
     *ret_stats = (struct frame_stats){0};
     if (cursor_byte(&a.c) != FRAME_UPLOAD)
         return damaged(&a, "unknown kind");
@@ -300,5 +310,5 @@ enum status frame_get(
         .c = cursor_make(bytes), .ds = ds, .scratch = &ds->memory, .err = err, .stats = &stats};
     for (size_t i = 0; i < ARRAY_LEN(appliers[what]) && appliers[what][i]; i++)
         TRY(appliers[what][i](&a));
-    return cursor_left(&a.c) || stats.filled ? damaged(&a, "a section of a block") : ST_OK;
+    return cursor_left(&a.c) ? damaged(&a, "a section of a block") : ST_OK;
 }

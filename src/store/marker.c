@@ -1,13 +1,15 @@
 /* Markers: epochs/<n>.done says that epoch n is in blocks, and which.
  *
  *     everflame epoch 0000000000000005
+ *     store 00112233445566778899aabbccddeeff
  *     seq 81234
  *     block 123456 0123456789abcdef anonymous/1h/2026-11-24/01H….efb
  *     retired anonymous/1h/2026-10-24/01G….efb
  *     check 0123456789abcdef
  *
  * Once a marker is durable the epoch's log is superfluous: replay ignores it, and it is removed. A
- * marker is replaced only as a whole. The check covers every byte before its line. */
+ * marker is replaced only as a whole. The check covers every byte before its line. A marker of
+ * another store is refused: it must not make us drop a log of ours. */
 #include "store/block_int.h"
 
 #include <errno.h>
@@ -50,7 +52,10 @@ enum status marker_write(const struct block_target *to, const struct marker *m, 
     char path[4096], tmp[4096], dir[4096];
     struct buf text;
     buf_init(&text, MARKER_BYTES_MAX);
-    buf_printf(&text, "everflame epoch %016" PRIx64 "\nseq %" PRIu64 "\n", m->epoch, m->next_seq);
+    buf_printf(&text, "everflame epoch %016" PRIx64 "\nstore ", m->epoch);
+    for (int i = 0; i < 16; i++)
+        buf_printf(&text, "%02x", to->store_id[i]);
+    buf_printf(&text, "\nseq %" PRIu64 "\n", m->next_seq);
     for (uint32_t i = 0; i < m->n; i++) {
         const struct marker_entry *e = &m->entries[i];
         if (e->retired)
@@ -79,16 +84,20 @@ int marker_remove(const struct block_target *to, uint64_t epoch)
     return to->fs->unlink(to->fs, path);
 }
 
+/* Exactly as we write it, so that no flipped bit of a digit passes. */
 static bool parse_hex(struct str s, uint64_t *ret_value)
 {
-    char text[20];
-    char *end;
+    uint64_t v = 0;
     if (s.n != 16)
         return false;
-    memcpy(text, s.p, 16);
-    text[16] = 0;
-    *ret_value = strtoull(text, &end, 16);
-    return end == text + 16;
+    for (size_t i = 0; i < s.n; i++) {
+        const char *digits = "0123456789abcdef", *d = memchr(digits, s.p[i], 16);
+        if (!d)
+            return false;
+        v = v << 4 | (uint64_t)(d - digits);
+    }
+    *ret_value = v;
+    return true;
 }
 
 static bool parse_line(struct str line, struct marker_entry *e)
@@ -122,23 +131,35 @@ static bool take_check(struct str *text)
            check == hash_disk(text->p, text->n);
 }
 
-static bool parse(struct str text, uint64_t epoch, struct arena *arena, struct marker *m)
+/* The three lines at the beginning. */
+static bool parse_head(struct str_split *lines, const struct block_target *to, struct marker *m)
+{
+    struct str line;
+    char text[64];
+    int n = snprintf(text, sizeof text, "everflame epoch %016" PRIx64, m->epoch);
+    if (!str_split_next(lines, '\n', &line) || !str_eq(line, str_make(text, (size_t)n)))
+        return false;
+    n = snprintf(text, sizeof text, "store ");
+    for (int i = 0; i < 16; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%02x", to->store_id[i]);
+    return str_split_next(lines, '\n', &line) && str_eq(line, str_make(text, (size_t)n)) &&
+           str_split_next(lines, '\n', &line) && str_starts(line, STR("seq ")) &&
+           str_to_u64(str_skip(line, 4), &m->next_seq);
+}
+
+static bool parse(struct str text, const struct block_target *to, uint64_t epoch,
+    struct arena *arena, struct marker *m)
 {
     struct {
         struct marker_entry *v;
         uint32_t n, cap;
     } entries = {0};
-    struct str_split lines = {STR_EMPTY, false};
+    struct marker out = {.epoch = epoch};
     struct str line;
-    char first[64];
     if (!take_check(&text))
         return false;
-    snprintf(first, sizeof first, "everflame epoch %016" PRIx64, epoch);
-    lines.rest = text;
-    uint64_t seq;
-    if (!str_split_next(&lines, '\n', &line) || !str_eq(line, str_from(first)) ||
-        !str_split_next(&lines, '\n', &line) || !str_starts(line, STR("seq ")) ||
-        !str_to_u64(str_skip(line, 4), &seq))
+    struct str_split lines = {text, false};
+    if (!parse_head(&lines, to, &out))
         return false;
     while (str_split_next(&lines, '\n', &line)) {
         if (line.n == 0 && lines.done)
@@ -149,7 +170,9 @@ static bool parse(struct str text, uint64_t epoch, struct arena *arena, struct m
         e.path = arena_str(arena, e.path);
         *slot = e;
     }
-    *m = (struct marker){epoch, seq, entries.v, entries.n};
+    out.entries = entries.v;
+    out.n = entries.n;
+    *m = out;
     return true;
 }
 
@@ -161,8 +184,9 @@ enum status marker_read(const struct block_target *to, uint64_t epoch, struct ar
     marker_path(to, "epochs", epoch, path);
     buf_init(&text, MARKER_BYTES_MAX);
     enum status st = fs_read_all(to->fs, path, MARKER_BYTES_MAX, &text, err);
-    if (st == ST_OK && !parse(buf_view(&text), epoch, arena, ret_marker))
-        st = error_set(err, ST_DATA_LOSS, __FILE__, __LINE__, "the marker %s is damaged", path);
+    if (st == ST_OK && !parse(buf_view(&text), to, epoch, arena, ret_marker))
+        st = error_set(err, ST_DATA_LOSS, __FILE__, __LINE__,
+            "the marker %s is damaged, or of another store", path);
     buf_done(&text);
     return st;
 }

@@ -1,13 +1,20 @@
 /* What is on the disk at start, besides the log: markers and blocks.
  *
- *   block listed in a valid marker       served, when its directory is what the marker says
- *   listed as retired                    removed
- *   not listed, its epoch is replayed    removed: it will be cut again
- *   not listed otherwise                 (its marker is lost) read to the last byte, served,
- * reported damaged                              left in place, not served, reported listed and not
- * there                 reported anything else                        reported, left alone
+ *   a block                                     what becomes of it
+ *   ------------------------------------------  ---------------------------------------------
+ *   listed in a valid marker                    served, when its directory is what the marker says
+ *   listed as retired                           removed
+ *   of another store, not at its own place,
+ *     or its epoch's marker does not list it    not ours: reported, left alone
+ *   its epoch is replayed                       removed, it will be cut again; but kept in
+ *                                               quarantine/ when it has more rows than the replay
+ *   its marker is lost                          read to the last byte, served, reported
+ *   damaged or unreadable                       reported, left in place, not served
+ *   listed and not there                        reported
  *
- * A damaged marker is moved to quarantine/ and counts as lost. */
+ * A damaged marker is moved to quarantine/ and counts as lost. What cannot be read for another
+ * reason (permissions, the disk) must not be taken for damage where logs and numbers depend on it:
+ * then the store does not open and says why. */
 #include "store/store_int.h"
 
 #include <errno.h>
@@ -16,33 +23,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-
-struct names {
-    struct arena arena;
-    struct {
-        struct str *v;
-        uint32_t n, cap;
-    } files, folders;
-};
-
-static void note(void *ctx, const char *name, bool is_dir)
-{
-    struct names *n = ctx;
-    struct str *slot = is_dir ? VEC_PUSH(&n->arena, n->folders) : VEC_PUSH(&n->arena, n->files);
-    ASSERT(slot);
-    *slot = arena_str(&n->arena, str_from(name));
-    ASSERT(slot->p);
-}
-
-static void names_of(struct store *s, const char *path, struct names *n)
-{
-    *n = (struct names){0};
-    arena_init(&n->arena, GIB);
-    int e = s->fs->dir_list(s->fs, path, note, n);
-    if (e && e != ENOENT)
-        LOG_ERROR("cannot list a folder of the data directory", "path=%s err=%s",
-            LOG_STR(str_from(path)), LOG_STR(str_from(strerror(e))));
-}
 
 /* Markers */
 
@@ -58,74 +38,73 @@ bool recover_is_done(const struct store *s, uint64_t epoch)
            bsearch(&epoch, s->done_epochs, s->n_done_epochs, sizeof epoch, cmp_u64);
 }
 
-static void quarantine(struct store *s, const char *folder, const char *name)
-{
-    char from[4096], to[4096];
-    snprintf(from, sizeof from, "%s/%s/%s", s->dir, folder, name);
-    snprintf(to, sizeof to, "%s/quarantine/%s", s->dir, name);
-    s->fs->rename(s->fs, from, to);
-}
-
 static void foreign(const char *where, struct str name)
 {
     metric_add(M_FOREIGN_FILES, 1);
     LOG_WARN("not ours, left alone", "where=%s name=%s", where, LOG_STR(name));
 }
 
-static void take_marker(struct store *s, struct str file)
+static enum status take_marker(struct store *s, struct str file, struct error *err)
 {
-    char name[64];
+    char name[64], below[80];
     uint64_t epoch;
     struct arena arena;
     struct marker m;
-    struct error err;
     snprintf(name, sizeof name, "%.*s", STR_ARG(file));
     if (file.n >= sizeof name || !marker_name_parse(name, &epoch)) {
         foreign("epochs", file);
-        return;
+        return ST_OK;
     }
     if (epoch >= s->next_epoch)
         s->next_epoch = epoch + 1;
     arena_init(&arena, GIB);
-    if (marker_read(&s->target, epoch, &arena, &m, &err) == ST_OK) {
+    struct error why;
+    enum status st = marker_read(&s->target, epoch, &arena, &m, &why);
+    if (st == ST_OK) {
         s->done_epochs[s->n_done_epochs++] = epoch;
         if (m.next_seq > s->next_seq)
             s->next_seq = m.next_seq;
-    } else {
-        LOG_ERROR("damaged marker set aside", "name=%s err=%s", name, LOG_STR(error_str(&err)));
-        quarantine(s, "epochs", name);
+    } else if (st == ST_DATA_LOSS) {
+        metric_add(M_BLOCKS_BAD, 1);
+        LOG_ERROR("damaged marker set aside", "name=%s err=%s", name, LOG_STR(error_str(&why)));
+        snprintf(below, sizeof below, "epochs/%s", name);
+        datadir_quarantine(s, below);
+        st = ST_OK;
+    } else if (err) {
+        *err = why;
     }
     arena_done(&arena);
+    return st;
 }
 
 static void clear_tmp(struct store *s)
 {
     char path[4096];
-    struct names n;
-    snprintf(path, sizeof path, "%s/tmp", s->dir);
-    names_of(s, path, &n);
+    struct dir_names n;
+    dir_names_get(s, "tmp", &n);
     for (uint32_t i = 0; i < n.files.n; i++) {
         snprintf(path, sizeof path, "%s/tmp/%.*s", s->dir, STR_ARG(n.files.v[i]));
         s->fs->unlink(s->fs, path);
     }
-    arena_done(&n.arena);
+    dir_names_done(&n);
 }
 
 enum status recover_markers(struct store *s, struct error *err)
 {
-    char path[4096];
-    struct names n;
-    (void)err;
+    struct dir_names n;
     clear_tmp(s);
-    snprintf(path, sizeof path, "%s/epochs", s->dir);
-    names_of(s, path, &n);
+    int e = dir_names_get(s, "epochs", &n);
+    enum status st = ST_OK;
+    if (e)
+        st = error_set_errno(
+            err, ST_UNAVAILABLE, e, __FILE__, __LINE__, "cannot list %s/epochs", s->dir);
     s->next_epoch = s->next_seq = 1;
     s->done_epochs = mem_new((n.files.n + 1) * sizeof *s->done_epochs);
-    for (uint32_t i = 0; i < n.files.n; i++)
-        take_marker(s, n.files.v[i]);
-    arena_done(&n.arena);
+    for (uint32_t i = 0; i < n.files.n && st == ST_OK; i++)
+        st = take_marker(s, n.files.v[i], err);
+    dir_names_done(&n);
     qsort(s->done_epochs, s->n_done_epochs, sizeof *s->done_epochs, cmp_u64);
-    return ST_OK;
+    return st;
 }
 
 /* Blocks */
@@ -168,12 +147,23 @@ static void read_markers(struct blocks *b)
         qsort(b->listed.v, b->listed.n, sizeof *b->listed.v, cmp_listed);
 }
 
-static bool epoch_is_replayed(const struct store *s, uint64_t epoch)
+static const struct epoch *replayed_epoch(const struct store *s, uint64_t epoch)
 {
     for (uint32_t i = 0; i < s->n_epochs; i++)
         if (s->epochs[i]->no == epoch)
-            return true;
-    return false;
+            return s->epochs[i];
+    return NULL;
+}
+
+static uint64_t rows_of(const struct epoch *ep, struct str tenant, int64_t hour_ns)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < ep->n_datasets; i++) {
+        const struct part *p = &epoch_dataset(ep, i)->part;
+        for (uint32_t k = 0; str_eq(p->tenant, tenant) && k < part_rows(p); k++)
+            n += block_hour(part_row(p, k)->time_ns) == hour_ns;
+    }
+    return n;
 }
 
 static void remove_file(struct blocks *b, const char *path)
@@ -201,26 +191,51 @@ static void serve(struct blocks *b, struct block *block)
     mutex_unlock(&b->s->view_lock);
     if (block->epoch >= b->s->next_epoch)
         b->s->next_epoch = block->epoch + 1;
+    if (block->seq_max >= b->s->next_seq)
+        b->s->next_seq = block->seq_max + 1;
     b->served++;
+}
+
+/* Written, and then its marker was not: the log has everything and is cut again. Should the block
+ * have more, the log has lost something that this file may be the last to know. */
+static void take_unfinished(struct blocks *b, struct block *block, const struct epoch *ep)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < block->n_datasets; i++)
+        rows += block->datasets[i].n_rows;
+    if (rows <= rows_of(ep, block->tenant, block->hour_ns)) {
+        atomic_store(&block->retired, true);
+        return;
+    }
+    char below[BLOCK_PATH_MAX + 16];
+    metric_add(M_BLOCKS_BAD, 1);
+    b->damaged++;
+    LOG_ERROR("a block has more than the log it was made of, set aside", "path=%s epoch=%" PRIu64,
+        LOG_STR(str_from(block->path)), block->epoch);
+    snprintf(below, sizeof below, "blocks/%s", block->path);
+    datadir_quarantine(b->s, below);
 }
 
 static void take_unlisted(struct blocks *b, struct block *block)
 {
     struct error err;
-    if (epoch_is_replayed(b->s, block->epoch)) {
-        block->delete_file = true; /* not finished: its epoch is cut again */
-        block_unref(block);
-        return;
-    }
-    if (block_verify(block, &err) != ST_OK) {
+    char place[BLOCK_PATH_MAX];
+    const struct epoch *ep = replayed_epoch(b->s, block->epoch);
+    bool ours = block_path(&b->s->target, block->epoch, block->tenant, block->hour_ns, place) &&
+                strcmp(place, block->path) == 0 && !recover_is_done(b->s, block->epoch);
+    if (!ours) { /* a copy, say: served it would count twice */
+        foreign("blocks", str_from(block->path));
+    } else if (ep) {
+        take_unfinished(b, block, ep);
+    } else if (block_verify(block, &err) != ST_OK) {
         bad_block(b, block->path, &err);
-        block_unref(block);
-        return;
+    } else {
+        b->unlisted++;
+        LOG_WARN("block without a marker, checked and served", "path=%s epoch=%" PRIu64,
+            LOG_STR(str_from(block->path)), block->epoch);
+        serve(b, block_ref(block));
     }
-    b->unlisted++;
-    LOG_WARN("block without a marker, checked and served", "path=%s epoch=%" PRIu64,
-        LOG_STR(str_from(block->path)), block->epoch);
-    serve(b, block);
+    block_unref(block);
 }
 
 static void take_block(struct blocks *b, const char *path)
@@ -259,25 +274,29 @@ static void take_block(struct blocks *b, const char *path)
  * depth is fixed. */
 static void walk(struct blocks *b, const char *below, int depth)
 {
-    char path[4096];
-    struct names n;
-    snprintf(path, sizeof path, "%s%s%s", b->root, *below ? "/" : "", below);
-    names_of(b->s, path, &n);
-    for (uint32_t i = 0; i < n.folders.n; i++) {
-        snprintf(path, sizeof path, "%s%s%.*s", below, *below ? "/" : "", STR_ARG(n.folders.v[i]));
-        if (depth < 3)
-            walk(b, path, depth + 1);
-        else
-            foreign("blocks", str_from(path));
+    char path[BLOCK_PATH_MAX];
+    struct dir_names n;
+    const char *slash = *below ? "/" : "";
+    snprintf(path, sizeof path, "blocks%s%s", slash, below);
+    int e = dir_names_get(b->s, path, &n);
+    if (e) {
+        metric_add(M_BLOCKS_BAD, 1);
+        LOG_ERROR("cannot list a folder of blocks", "path=%s err=%s", LOG_STR(str_from(path)),
+            LOG_STR(str_from(strerror(e))));
     }
-    for (uint32_t i = 0; i < n.files.n; i++) {
-        snprintf(path, sizeof path, "%s%s%.*s", below, *below ? "/" : "", STR_ARG(n.files.v[i]));
-        if (depth == 3 && str_ends(n.files.v[i], STR(".efb")))
+    for (uint32_t i = 0; i < n.folders.n + n.files.n; i++) {
+        bool is_dir = i < n.folders.n;
+        struct str name = is_dir ? n.folders.v[i] : n.files.v[i - n.folders.n];
+        int len = snprintf(path, sizeof path, "%s%s%.*s", below, slash, STR_ARG(name));
+        bool fits = len > 0 && (size_t)len < sizeof path;
+        if (fits && is_dir && depth < 3)
+            walk(b, path, depth + 1);
+        else if (fits && !is_dir && depth == 3 && str_ends(name, STR(".efb")))
             take_block(b, path);
         else
             foreign("blocks", str_from(path));
     }
-    arena_done(&n.arena);
+    dir_names_done(&n);
 }
 
 static void report_missing(struct blocks *b)

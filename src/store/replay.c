@@ -4,8 +4,9 @@
  * counts (frame_epoch.previous_batch), the second applies batches. Batch numbers run from 1 through
  * all segments of an epoch, so everything that is missing shows:
  *
- *   no whole batch at the end, nothing durable is missing    torn tail: cut there
+ *   no whole batch at the end, nothing durable is missing    torn tail: cut there, counted
  *   a whole batch further on, or one known durable missing   damage: skip, count, name; go on
+ *   an epoch that a later one names, neither here nor cut    damage: counted, named
  *
  * Epochs that have a marker are in blocks: their segments are removed. Files are never written.
  * Those of a damaged epoch are kept when the epoch is dropped. The last epoch's segments are synced
@@ -170,6 +171,16 @@ static void damage(struct replay *r, const struct segment *seg, size_t at, const
         name, at, r->next_batch, LOG_STR(str_from(what)));
 }
 
+/* Nothing whole follows: a batch that the crash interrupted, which nobody was told about. */
+static void torn_tail(const struct segment *seg, size_t at, size_t bytes)
+{
+    char name[WAL_NAME_MAX];
+    wal_segment_name(name, seg->epoch, seg->segment);
+    metric_add(M_WAL_TORN, 1);
+    LOG_WARN("torn tail of the write-ahead log left out", "segment=%s offset=%zu bytes=%zu", name,
+        at, bytes);
+}
+
 static void apply_batch(struct replay *r, const struct segment *seg, const struct wal_batch *b)
 {
     struct cursor c = cursor_make(b->payload);
@@ -211,8 +222,11 @@ static void replay_segment(struct replay *r, const struct segment *seg, bool *re
     while (r->next_batch <= r->limit) {
         struct wal_batch b;
         bool whole = wal_batch_at(data, at, &b) && b.batch >= r->next_batch;
-        if (!whole && !wal_batch_find(data, at, r->next_batch - 1, &b))
+        if (!whole && !wal_batch_find(data, at, r->next_batch - 1, &b)) {
+            if (at < data.n)
+                torn_tail(seg, at, data.n - at);
             return;
+        }
         if (b.batch > r->limit)
             break;
         if (b.batch != r->next_batch || !whole)
@@ -251,6 +265,30 @@ static enum status replay_epoch(struct replay *r, uint32_t first, uint32_t n)
     return ST_OK;
 }
 
+static bool has_epoch(const struct replay *r, uint64_t epoch)
+{
+    for (uint32_t i = 0; i < r->segments.n; i++)
+        if (r->segments.v[i].epoch == epoch)
+            return true;
+    return false;
+}
+
+/* Epochs are cut in order, and the newest marker is never removed: so an epoch with more than its
+ * first batch is either here or not above the newest marker. */
+static void find_missing_epochs(const struct replay *r)
+{
+    const struct store *s = r->s;
+    uint64_t newest = s->n_done_epochs ? s->done_epochs[s->n_done_epochs - 1] : 0;
+    for (uint32_t i = 0; i < r->segments.n; i++) {
+        const struct frame_epoch *fe = &r->segments.v[i].begin;
+        if (fe->previous <= newest || fe->previous_batch <= 1 || has_epoch(r, fe->previous))
+            continue;
+        metric_add(M_WAL_DAMAGE, 1);
+        LOG_ERROR("a write-ahead log is missing", "epoch=%" PRIu64 " batches=%" PRIu64,
+            fe->previous, fe->previous_batch);
+    }
+}
+
 static enum status replay_epochs(
     struct replay *r, uint64_t *ret_last_epoch, uint64_t *ret_last_batch)
 {
@@ -286,8 +324,10 @@ enum status replay_all(
     if (st == ST_OK && r->segments.n) {
         qsort(r->segments.v, r->segments.n, sizeof *r->segments.v, cmp_segments);
         st = read_begins(r);
-        if (st == ST_OK)
+        if (st == ST_OK) {
+            find_missing_epochs(r);
             st = replay_epochs(r, ret_last_epoch, ret_last_batch);
+        }
         LOG_INFO("write-ahead log replayed",
             "segments=%u uploads=%" PRIu64 " profiles=%" PRIu64 " damaged=%" PRIu64, r->segments.n,
             r->frames, r->rows, r->damaged);

@@ -3,10 +3,14 @@
  *     marker says "retired", synced ─► out of the view ─► the last reference removes the file
  *
  * A crash in between leaves a file that its marker calls retired: the next start removes it. A
- * query that still reads the block keeps it. Markers whose blocks are all retired go at the next
- * start, when the files are known to be gone. */
+ * query that still reads the block keeps it.
+ *
+ * A marker goes when all its blocks are retired and their files and the epoch's log are known to be
+ * gone: otherwise a file that comes back after a power cut would count as one that lost its marker.
+ * The newest marker stays: it has the numbers that go on. */
 #include "store/store_int.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/log.h"
@@ -69,9 +73,10 @@ static void take_out(struct store *s, struct block *b)
 static enum status retire(struct store *s, struct block *b, const char *reason, struct error *err)
 {
     TRY(mark_retired(s, b, err));
-    b->delete_file = true;
+    atomic_store(&b->retired, true);
     take_out(s, b);
     block_cache_forget(&s->cache, b);
+    s->sweep = true;
     metric_add(M_RETIRED_BLOCKS, 1, str_from(reason));
     LOG_INFO("block retired", "path=%s reason=%s bytes=%" PRIu64, LOG_STR(str_from(b->path)),
         reason, b->file_bytes);
@@ -82,6 +87,90 @@ static int cmp_age(const void *pa, const void *pb)
 {
     const struct block *a = *(struct block *const *)pa, *b = *(struct block *const *)pb;
     return (a->time_max > b->time_max) - (a->time_max < b->time_max);
+}
+
+/* Sweeping markers */
+
+static bool is_gone(struct store *s, const char *folder, struct str name)
+{
+    char path[4096];
+    struct fs_file *f = NULL;
+    snprintf(path, sizeof path, "%s/%s/%.*s", s->dir, folder, STR_ARG(name));
+    int e = s->fs->file_open(s->fs, path, FS_READ, &f);
+    if (!e)
+        s->fs->file_close(s->fs, f);
+    return e == ENOENT;
+}
+
+/* Makes the removal of the file durable. */
+static bool sync_folder_of(struct store *s, struct str path)
+{
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s/blocks/%.*s", s->dir, STR_ARG(path));
+    *strrchr(folder, '/') = 0;
+    int e = s->fs->dir_sync(s->fs, folder);
+    return e == 0 || e == ENOENT;
+}
+
+static bool has_log(const struct dir_names *wal, uint64_t epoch)
+{
+    for (uint32_t i = 0; i < wal->files.n; i++) {
+        char name[WAL_NAME_MAX];
+        uint64_t of;
+        uint32_t segment;
+        snprintf(name, sizeof name, "%.*s", STR_ARG(wal->files.v[i]));
+        if (wal_segment_name_parse(name, &of, &segment) && of == epoch)
+            return true;
+    }
+    return false;
+}
+
+/* False: not yet. */
+static bool sweep_marker(struct store *s, uint64_t epoch, const struct dir_names *wal)
+{
+    struct arena arena;
+    struct marker m;
+    arena_init(&arena, GIB);
+    bool needed = marker_read(&s->target, epoch, &arena, &m, NULL) != ST_OK;
+    for (uint32_t i = 0; !needed && i < m.n; i++)
+        needed = !m.entries[i].retired;
+    bool gone = !has_log(wal, epoch);
+    for (uint32_t i = 0; !needed && gone && i < m.n; i++)
+        gone = is_gone(s, "blocks", m.entries[i].path) && sync_folder_of(s, m.entries[i].path);
+    if (!needed && gone)
+        gone = marker_remove(&s->target, epoch) == 0;
+    arena_done(&arena);
+    return needed || gone;
+}
+
+/* 0: not the name of a marker. */
+static uint64_t epoch_of_marker(struct str file)
+{
+    char name[64];
+    uint64_t epoch = 0;
+    snprintf(name, sizeof name, "%.*s", STR_ARG(file));
+    return marker_name_parse(name, &epoch) ? epoch : 0;
+}
+
+static void sweep_markers(struct store *s)
+{
+    char wal_dir[WAL_PATH_MAX];
+    struct dir_names wal, markers;
+    uint64_t newest = 0;
+    ASSERT(fs_path(wal_dir, sizeof wal_dir, s->dir, "wal"));
+    int e = dir_names_get(s, "wal", &wal), e2 = dir_names_get(s, "epochs", &markers);
+    if (!e && !e2 && s->fs->dir_sync(s->fs, wal_dir) == 0) {
+        s->sweep = false;
+        for (uint32_t i = 0; i < markers.files.n; i++)
+            newest = MAX(newest, epoch_of_marker(markers.files.v[i]));
+        for (uint32_t i = 0; i < markers.files.n; i++) {
+            uint64_t epoch = epoch_of_marker(markers.files.v[i]);
+            if (epoch && epoch != newest && !sweep_marker(s, epoch, &wal))
+                s->sweep = true;
+        }
+    }
+    dir_names_done(&markers);
+    dir_names_done(&wal);
 }
 
 enum status retention_run(struct store *s, int64_t now_ns, struct error *err)
@@ -106,6 +195,8 @@ enum status retention_run(struct store *s, int64_t now_ns, struct error *err)
         block_unref(snap.v[i]);
     mem_free(snap.v);
     metric_set(M_BLOCK_BYTES, (double)bytes);
+    if (s->sweep)
+        sweep_markers(s);
     return st;
 }
 

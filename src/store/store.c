@@ -30,6 +30,7 @@ static void store_free(struct store *s)
     mem_free(s->done_epochs);
     for (uint32_t i = 0; i < s->n_epochs; i++)
         epoch_unref(s->epochs[i]);
+    mem_free(s->epochs);
     epoch_unref(s->epoch);
     wal_done(&s->wal);
     datadir_close(s);
@@ -71,6 +72,7 @@ enum status store_open(const struct store_config *cfg, struct store **ret_store,
         s->cfg.log_retry_ns = NS_PER_S;
     if (s->cfg.cache_bytes_max == 0)
         s->cfg.cache_bytes_max = s->cfg.head_bytes_max / 16;
+    s->sweep = true;
     locks_init(s);
     block_cache_init(&s->cache, s->cfg.cache_bytes_max);
     enum status st = datadir_open(s, err);
@@ -104,11 +106,20 @@ void store_close(struct store *s)
     store_free(s);
 }
 
+void store_epochs_add_locked(struct store *s, struct epoch *ep)
+{
+    if (s->n_epochs == s->cap_epochs) {
+        s->cap_epochs = s->cap_epochs ? s->cap_epochs * 2 : 16;
+        s->epochs = mem_grow(s->epochs, s->cap_epochs * sizeof *s->epochs);
+        ASSERT(s->epochs);
+    }
+    s->epochs[s->n_epochs++] = ep;
+}
+
 void store_epochs_add(struct store *s, struct epoch *ep)
 {
     mutex_lock(&s->view_lock);
-    ASSERT(s->n_epochs < STORE_EPOCHS_MAX);
-    s->epochs[s->n_epochs++] = ep;
+    store_epochs_add_locked(s, ep);
     mutex_unlock(&s->view_lock);
 }
 

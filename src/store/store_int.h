@@ -11,8 +11,6 @@
 #include "store/store.h"
 #include "store/wal_int.h"
 
-enum { STORE_EPOCHS_MAX = 4096 };
-
 /* What a frame makes visible once it is durable. */
 struct commit_section {
     struct dataset *ds;
@@ -58,15 +56,16 @@ struct store {
     pthread_t committer;
 
     struct mutex view_lock; /* guards what is served: the two sets below, swapped together */
-    struct epoch *epochs[STORE_EPOCHS_MAX]; /* references, oldest first */
-    uint32_t n_epochs;
+    struct epoch **epochs;  /* references, oldest first */
+    uint32_t n_epochs, cap_epochs;
     struct block **blocks; /* references */
     uint32_t n_blocks, cap_blocks;
 
     struct block_target target;
     struct block_cache cache;
 
-    struct mutex cut_lock; /* one cut or retention at a time */
+    struct mutex cut_lock; /* one cut or retention at a time; guards the next */
+    bool sweep;            /* there may be markers that name nothing any more */
     pthread_t maintainer;
     bool maintaining;
     struct mutex wake_lock;
@@ -106,7 +105,8 @@ void cut_barrier(struct store *s, struct epoch *ep);
 void store_blocks_add_locked(struct store *s, struct block *b); /* takes the reference */
 int cut_drop_log(struct store *s, const struct epoch *ep);
 
-/* retention.c: removes what is too old, then what is too much. */
+/* retention.c: removes what is too old, then what is too much, then markers of which all is gone.
+ */
 enum status retention_run(struct store *s, int64_t now_ns, struct error *err);
 
 /* maintain.c: the thread that cuts and expires. */
@@ -116,8 +116,22 @@ void maintain_stop(struct store *s);
 /* datadir.c */
 enum status datadir_open(struct store *s, struct error *err);
 void datadir_close(struct store *s);
+/* Moves a file into quarantine/, where nothing reads it; errors are logged. `below`: its path below
+ * the data directory. */
+void datadir_quarantine(struct store *s, const char *below);
+/* The entries of a folder; 0 (none) when there is no such folder, or errno. */
+struct dir_names {
+    struct arena arena;
+    struct {
+        struct str *v;
+        uint32_t n, cap;
+    } files, folders;
+};
+int dir_names_get(struct store *s, const char *below, struct dir_names *ret_names);
+void dir_names_done(struct dir_names *n);
 
 void store_epochs_add(struct store *s, struct epoch *ep); /* takes the reference */
+void store_epochs_add_locked(struct store *s, struct epoch *ep);
 size_t store_head_bytes(struct store *s);
 
 /* append.c */

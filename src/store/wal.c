@@ -110,6 +110,17 @@ void wal_segment_close(struct wal *w)
     w->file = NULL;
 }
 
+void wal_segment_discard(struct wal *w)
+{
+    char name[WAL_NAME_MAX], path[WAL_PATH_MAX];
+    if (!w->file) /* nothing was made, or the name is of somebody else */
+        return;
+    wal_segment_close(w);
+    wal_segment_name(name, w->epoch, w->segment);
+    ASSERT(fs_path(path, sizeof path, w->dir, name));
+    w->fs->unlink(w->fs, path);
+}
+
 void wal_batch_begin(struct wal *w)
 {
     buf_clear(&w->batch);

@@ -32,6 +32,9 @@ void wal_done(struct wal *w);
  * on within an epoch and begin at 1 with segment 0. */
 int wal_segment_open(struct wal *w, uint64_t epoch, uint32_t segment);
 void wal_segment_close(struct wal *w);
+/* Closes and removes a segment that could not be begun, so that a disk that stays full does not
+ * fill the folder with beginnings. */
+void wal_segment_discard(struct wal *w);
 
 /* A batch: begin, any number of frames, commit (one write, one sync; 0 or errno). */
 void wal_batch_begin(struct wal *w);
