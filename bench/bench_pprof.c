@@ -51,8 +51,10 @@ static void one_round(struct str in, struct result *r)
 
 int main(int argc, char **argv)
 {
+    struct arena files;
+    arena_init(&files, 4 * GIB);
     for (int i = 1; i < argc; i++) {
-        struct str in = capture_read(argv[i]);
+        struct str in = capture_read(argv[i], &files);
         struct result r = {.ns = {UINT64_MAX, UINT64_MAX, UINT64_MAX}};
         for (int k = 0; in.p && k < ROUNDS; k++)
             one_round(in, &r);
@@ -64,7 +66,7 @@ int main(int argc, char **argv)
             (unsigned long long)r.bytes, (unsigned long long)r.samples,
             (unsigned long long)r.frames, (unsigned long long)r.stacks,
             (unsigned long long)r.arena / 1024);
-        mem_free((char *)(uintptr_t)in.p);
     }
+    arena_done(&files);
     return 0;
 }

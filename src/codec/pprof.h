@@ -82,8 +82,10 @@ enum status pprof_check(struct pprof *p, const struct pprof_limits *limits, stru
     struct arena *arena, enum pprof_reason *ret_reason, uint64_t *stacks_cut, uint64_t *strings_cut,
     struct error *err);
 
-/* §6.8 and §6.9: normalised and sanitised into dense indexes. A profile without samples left has
- * n_samples 0. Fails only for lack of memory. profile_id is read as span_id (§6.12.1). */
+/* §6.8 and §6.9: normalised and sanitised into dense indexes. Functions, mappings and locations are
+ * unified by content, so stacks that differ only in cleared addresses are already summed; what no
+ * kept sample needs is not there. A profile without samples left has n_samples 0. A stack may be
+ * empty. Sums saturate. Fails only for lack of memory. profile_id is read as span_id (§6.12.1). */
 enum status pprof_to_profile(
     const struct pprof *p, struct arena *arena, struct profile **ret_profile, struct error *err);
 

@@ -5,7 +5,7 @@
  * arrays and the bytes behind strings live in the request's arena or body. Nothing is shared
  * between requests, nothing is sorted unless said.
  *
- * Invariants (prof_check asserts them in tests; decoders guarantee them):
+ * Invariants (tests/prof_check.h asserts them; decoders guarantee them):
  *  1. strings[0] is empty; label set 0 is the empty set; every index is in range or PROF_NONE.
  *  2. A location has at least one line, or an address (unsymbolised).
  *  3. A stack is leaf first; lines of a location are innermost first (the last is the caller).

@@ -5,7 +5,9 @@
 #include "base/arena.h"
 #include "base/status.h"
 
-/* Distinct stacks, root first; frames are indexes into `names`. Counts are summed per stack. */
+/* Distinct stacks, root first; frames are indexes into `names`. Counts are summed per stack; only
+ * stacks with at least one frame and a positive count are kept. Names are views of the input or
+ * live in the arena. */
 struct text_stack {
     uint32_t first, n; /* of frames */
     int64_t value;
@@ -31,8 +33,9 @@ enum status text_decode(enum text_format format, struct str in, const struct tex
 struct speedscope_profile {
     struct str name, unit;
     struct text_stacks stacks; /* values: weights × precision factor (§2.8 step 3) */
-    uint32_t sample_rate;
+    uint32_t sample_rate;      /* for the Put step of §2.6; nanoseconds are not lost */
 };
+/* Ordered by startValue; the stacks of all profiles share one array of names. */
 enum status speedscope_decode(struct str json, uint32_t sample_rate, struct arena *arena,
     struct speedscope_profile **ret_profiles, uint32_t *ret_n, struct error *err);
 

@@ -160,9 +160,8 @@ static struct str capture(const char *file)
 {
     char path[256];
     snprintf(path, sizeof path, "tests/conformance/captures/ingest-curl/%s.bin", file);
-    struct str read = capture_read(path), body = arena_str(&arena, read);
-    assert_non_null(read.p);
-    mem_free((char *)(uintptr_t)read.p);
+    struct str body = capture_read(path, &arena);
+    assert_non_null(body.p);
     return body;
 }
 
@@ -220,6 +219,30 @@ static void test_many_profiles(void **state)
     buf_done(&json);
 }
 
+/* With every smaller arena decoding fails cleanly. */
+static void test_any_arena(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"008", "009"};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct str json = capture(files[i]);
+        uint32_t failures = 0;
+        for (size_t limit = 0;; limit += 128) {
+            struct speedscope_profile *p;
+            uint32_t n;
+            struct arena tight;
+            arena_init(&tight, limit);
+            enum status st = speedscope_decode(json, 100, &tight, &p, &n, &err);
+            arena_done(&tight);
+            if (st == ST_OK)
+                break;
+            assert_int_equal(st, ST_RESOURCE_EXHAUSTED);
+            failures++;
+        }
+        assert_true(failures > 10);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +253,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_captures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_deep_events, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_profiles, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_any_arena, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
