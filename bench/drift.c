@@ -7,7 +7,7 @@
  * a label of the series and lives five minutes; a quarter of the samples has no endpoint, the rest
  * one of twelve.
  *
- *     service ─► upload ─► walk: entry ── framework, few choices ──► own code, eight choices ─►
+ *     service ─► upload ─► walk: entry ── framework, few choices ──► own code, four choices ─►
  * leaf
  *
  * Function f, called on line k, calls a function that only f, k and the service determine, so the
@@ -25,13 +25,13 @@
 enum {
     NEW_NODES = 3000,
     WALKS_OLD = 200,
-    WALKS_STOCK = 1000,   /* different old walks of a service */
-    FUNCTIONS = 8000,     /* of all services; */
-    FUNCTIONS_OWN = 3000, /* and of each */
+    WALKS_STOCK = 1000,  /* different old walks of a service */
+    FUNCTIONS = 4000,    /* of all services; */
+    FUNCTIONS_OWN = 800, /* and of each */
     FUNCTIONS_MAX = 1 << 15,
     DEPTH_FRAMEWORK = 12,
     DEPTH_MAX = 48,
-    CHOICES = 8,
+    CHOICES = 4,
     ENDPOINTS = 12,
     POD_WINDOWS = 30,
     PODS = 3,
