@@ -14,7 +14,15 @@
 #include "cli/draw.h"
 #include "cli/units.h"
 
-enum { COLUMNS = 100000, NARROW = 10, WIDTH = 1200, ROW = 18, TOP = 44, LETTER = 7 };
+enum {
+    COLUMNS = 100000,
+    NARROW = 10,
+    WIDTH = 1200,
+    ROW = 18,
+    TOP = 44,
+    LETTER = 7,
+    NUMBERS_MAX = 1024
+};
 
 static const char script[] =
     "<script><![CDATA[\n"
@@ -127,7 +135,7 @@ static void put_frame(const struct drawing *d, const struct flame_cell *cell, st
         name = STR("\xE2\x80\xA6");
     else if (cell->node != 0)
         name = d->tree->names[d->tree->nodes[cell->node].name];
-    struct buf cut;
+    struct buf cut, numbers;
     buf_init(&cut, 4 * (uint64_t)name.n + 16);
     text_put_cut(&cut, name, letters);
     buf_printf(out, "<g class=\"f\" data-r=\"%u\" data-x=\"%u\" data-w=\"%u\" data-n=\"", cell->row,
@@ -135,7 +143,10 @@ static void put_frame(const struct drawing *d, const struct flame_cell *cell, st
     put_xml(out, name);
     buf_str(out, STR("\"><title>"));
     put_xml(out, name);
-    put_numbers(d, cell, out);
+    buf_init(&numbers, NUMBERS_MAX);
+    put_numbers(d, cell, &numbers);
+    put_xml(out, buf_view(&numbers)); /* "<0.1%" */
+    buf_done(&numbers);
     buf_printf(out, "</title><rect x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%d\" fill=\"", x, y,
         MAX(w - 0.5, 0.3), ROW - 1);
     put_colour(d, cell, out);

@@ -110,8 +110,10 @@ static void put_cell(const struct drawing *d, const struct flame_cell *cell, uin
     }
     uint32_t own = colour_of(d, cell);
     /* Neighbours of one colour would read as one frame. */
-    if (!d->b && own == *last_colour)
-        own = own == 223 ? 216 : 223;
+    if (own == *last_colour && cell->node == CELL_MERGED)
+        own = 247;
+    else if (own == *last_colour && !d->b)
+        own = 223;
     *last_colour = own;
     buf_printf(out, "\x1b[48;5;%um\x1b[38;5;16m", own);
     text_put_spaces(out, cell->width > 1 ? 1 : 0);
