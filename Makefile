@@ -31,7 +31,7 @@ bench: all ## measure (bench/README.md)
 	@python3 bench/bench.py
 
 fmt: ## format all sources
-	@clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]')
+	@clang-format -i $$(git ls-files 'src/*.[ch]' 'agents/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]')
 
 lint: ## layers, formatting, banned functions, lengths
 	@python3 scripts/lint.py

@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LAYERS = {"base": 0, "codec": 1, "model": 2, "net": 3, "store": 5, "ingest": 6, "query": 6,
-          "server": 8, "cli": 8}
+LAYERS = {"base": 0, "codec": 1, "model": 2, "agents": 3, "net": 3, "store": 5, "ingest": 6,
+          "query": 6, "server": 8, "cli": 8}
 # Same rank may not include each other, but for what a server or a command line is made of.
 SAME_RANK = {("server", "cli"), ("cli", "server")}
 BANNED = {r"(?<![\w.>])(malloc|calloc|realloc|free|strdup|strndup)\s*\(": {"base"},
@@ -47,12 +47,19 @@ def strip_comments(text):
     return re.sub(r"//[^\n]*", "", text)
 
 
+def layer(path):
+    """src/LAYER/…, or agents/…; None for what is in no layer."""
+    parts = path.split("/")
+    if parts[0] == "agents":
+        return "agents"
+    return parts[1] if parts[0] == "src" and len(parts) > 2 else None
+
+
 def check_layers(files):
     for path in files:
-        parts = path.split("/")
-        if parts[0] != "src" or len(parts) < 3:
+        mine = layer(path)
+        if not mine:
             continue
-        mine = parts[1]
         for inc in re.findall(r'^#include "([^"]+)"', read(path), flags=re.M):
             other = inc.split("/")[0]
             if other not in LAYERS:
@@ -73,12 +80,12 @@ def check_format(files):
 
 def check_banned(files):
     for path in files:
-        parts = path.split("/")
-        if parts[0] != "src" or len(parts) < 3:
+        mine = layer(path)
+        if not mine:
             continue
         text = strip_comments(read(path))
         for pattern, allowed in BANNED.items():
-            if parts[1] in allowed:
+            if mine in allowed:
                 continue
             for m in re.finditer(pattern, text):
                 yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: {m.group(1)} is called outside " \
@@ -127,9 +134,9 @@ def check_length(files):
 
 
 def check_headers(files):
-    headers = [p for p in files if p.startswith("src/") and p.endswith(".h")]
+    headers = [p for p in files if p.startswith(("src/", "agents/")) and p.endswith(".h")]
     for p in headers:
-        flags = ["-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only", "-Isrc", "-Wall", "-Wextra", "-Werror",
+        flags = ["-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only", "-Isrc", "-I.", "-Wall", "-Wextra", "-Werror",
                  "-isystem", "/usr/share/include/llhttp"]
         r = subprocess.run(["gcc", *flags, "-include", p, "-x", "c", "/dev/null"], cwd=ROOT,
                            capture_output=True, text=True)
@@ -148,13 +155,14 @@ def check_words(files):
 
 
 def check_readmes(files):
-    for folder in sorted({p.split("/")[1] for p in files if p.startswith("src/") and p.count("/") > 1}):
-        if not os.path.exists(os.path.join(ROOT, "src", folder, "README.md")):
-            yield f"src/{folder}: no README.md"
+    for folder in sorted({"/".join(p.split("/")[:2]) for p in files
+                          if p.startswith(("src/", "agents/")) and p.count("/") > 1}):
+        if not os.path.exists(os.path.join(ROOT, folder, "README.md")):
+            yield f"{folder}: no README.md"
 
 
 def main():
-    files = tracked("src/*.c", "src/*.h", "tests/*.c", "tests/*.h", "bench/*.c", "bench/*.h")
+    files = tracked("src/*.c", "src/*.h", "agents/*.c", "agents/*.h", "tests/*.c", "tests/*.h", "bench/*.c", "bench/*.h")
     passed = failed = 0
     for check in (check_layers, check_format, check_banned, check_length, check_headers, check_words,
                   check_readmes):

@@ -133,11 +133,24 @@ struct start {
     void *arg;
 };
 
-static void *run(void *p)
+static const struct thread_hooks *hooks;
+
+void thread_hooks_set(const struct thread_hooks *h)
+{
+    hooks = h;
+}
+
+/* The outermost function of ours in every profile: hence the name. */
+static void *thread_main(void *p)
 {
     struct start s = *(struct start *)p;
     mem_free(p);
-    return s.fn(s.arg);
+    if (hooks)
+        hooks->begin();
+    void *result = s.fn(s.arg);
+    if (hooks)
+        hooks->end();
+    return result;
 }
 
 enum status thread_start(
@@ -148,7 +161,7 @@ enum status thread_start(
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int r = pthread_create(ret_thread, NULL, run, s);
+    int r = pthread_create(ret_thread, NULL, thread_main, s);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (r) {
         mem_free(s);

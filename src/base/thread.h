@@ -25,6 +25,7 @@ enum lock_rank {
     RANK_CACHE = 85,
     RANK_SIM = 88,
     RANK_LOOP = 90, /* messages to the event loop */
+    RANK_PROF = 95, /* the list of sampled threads, counted stacks */
     RANK_METRICS = 100,
 };
 
@@ -69,5 +70,13 @@ typedef void *(*thread_fn)(void *arg);
 enum status thread_start(
     pthread_t *ret_thread, const char *name, thread_fn fn, void *arg, struct error *err);
 void thread_join(pthread_t thread);
+
+/* Called in every thread that thread_start starts, first and last. Set while there are no such
+ * threads, and lives as long; NULL: nothing. */
+struct thread_hooks {
+    void (*begin)(void);
+    void (*end)(void);
+};
+void thread_hooks_set(const struct thread_hooks *hooks);
 
 #endif
