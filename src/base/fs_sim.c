@@ -19,12 +19,14 @@ struct node {
     uint8_t *dirty; /* per sector */
     size_t size, size_durable, cap;
     bool locked;
+    int broken; /* errno of open and read */
 };
 
 struct entry {
     char path[PATH_MAX_BYTES];
     struct node *now, *durable;
     bool is_dir;
+    int broken; /* errno of listing the folder */
 };
 
 struct fs_file {
@@ -60,7 +62,7 @@ static struct fs_sim *of(struct fs *fs)
 }
 
 /* Under the lock: counts an operation; an errno when it is to fail, -1 when the machine is gone. */
-static int count_op(struct fs_sim *sim)
+static int count_op(struct fs_sim *sim, bool is_write)
 {
     sim->ops++;
     if (sim->fault == FS_SIM_NONE || sim->ops < sim->at)
@@ -68,6 +70,8 @@ static int count_op(struct fs_sim *sim)
     sim->fired = true;
     if (sim->fault == FS_SIM_DEAD)
         return -1;
+    if (sim->fault == FS_SIM_FULL && !is_write)
+        return 0;
     uint64_t count = sim->fault == FS_SIM_FAIL_ONCE ? 1 : sim->count;
     return sim->ops < sim->at + count ? sim->error : 0;
 }
@@ -151,8 +155,10 @@ static int sim_open(struct fs *fs, const char *path, enum fs_mode mode, struct f
         result = ENOENT;
     else if (mode == FS_LOCK && n && n->locked)
         result = EWOULDBLOCK;
+    else if (n && n->broken)
+        result = n->broken;
     else if (mode != FS_READ && mode != FS_LOCK && !n)
-        result = as_errno(count_op(sim));
+        result = as_errno(count_op(sim, false));
     if (!result && !n)
         find_or_add(sim, path)->now = n = node_new(sim);
     if (!result) {
@@ -193,7 +199,7 @@ static int sim_write(struct fs *fs, struct fs_file *f, uint64_t off, const void 
     struct fs_sim *sim = of(fs);
     mutex_lock(&sim->lock);
     ASSERT(f->generation == sim->generation);
-    int e = count_op(sim);
+    int e = count_op(sim, true);
     if (e == 0)
         apply_write(f->node, off, p, n);
     else if (e > 0) /* a write that fails may have written a part */
@@ -221,7 +227,7 @@ static int sim_sync(struct fs *fs, struct fs_file *f)
     struct fs_sim *sim = of(fs);
     mutex_lock(&sim->lock);
     ASSERT(f->generation == sim->generation);
-    int e = count_op(sim);
+    int e = count_op(sim, false);
     if (e >= 0)
         sync_node(sim, f->node, e > 0);
     mutex_unlock(&sim->lock);
@@ -236,10 +242,11 @@ static int sim_read(
     ASSERT(f->generation == sim->generation);
     size_t left = off < f->node->size ? f->node->size - off : 0;
     *ret_n = MIN(n, left);
-    if (*ret_n)
+    int e = f->node->broken;
+    if (*ret_n && !e)
         memcpy(p, f->node->now + off, *ret_n);
     mutex_unlock(&sim->lock);
-    return 0;
+    return e;
 }
 
 static int sim_size(struct fs *fs, struct fs_file *f, uint64_t *ret_bytes)
@@ -256,7 +263,7 @@ static int sim_truncate(struct fs *fs, struct fs_file *f, uint64_t bytes)
     struct fs_sim *sim = of(fs);
     mutex_lock(&sim->lock);
     ASSERT(f->generation == sim->generation);
-    int e = count_op(sim);
+    int e = count_op(sim, false);
     if (e == 0) {
         node_reserve(f->node, bytes);
         if (bytes < f->node->size)
@@ -281,7 +288,7 @@ static int sim_dir_sync(struct fs *fs, const char *path)
     struct fs_sim *sim = of(fs);
     char folder[PATH_MAX_BYTES];
     mutex_lock(&sim->lock);
-    int e = count_op(sim);
+    int e = count_op(sim, false);
     for (uint32_t i = 0; i < sim->n_entries && e >= 0; i++) {
         struct entry *en = &sim->entries[i];
         if (folder_of(en->path, folder) && strcmp(folder, path) == 0 && (!e || draw(sim) % 2))
@@ -296,15 +303,17 @@ static int sim_dir_list(struct fs *fs, const char *path, fs_list_fn fn, void *ct
     struct fs_sim *sim = of(fs);
     char folder[PATH_MAX_BYTES];
     mutex_lock(&sim->lock);
-    bool there = dir_exists(sim, path);
+    struct entry *dir = find(sim, path);
+    bool there = dir && dir->is_dir && !dir->broken;
+    int e = !dir || !dir->is_dir ? ENOENT : dir->broken;
     uint32_t n = sim->n_entries;
     mutex_unlock(&sim->lock);
     for (uint32_t i = 0; i < n && there; i++) { /* entries only grow; fn may use the fs */
-        struct entry *e = &sim->entries[i];
-        if ((e->now || e->is_dir) && folder_of(e->path, folder) && strcmp(folder, path) == 0)
-            fn(ctx, strrchr(e->path, '/') + 1, e->is_dir);
+        struct entry *en = &sim->entries[i];
+        if ((en->now || en->is_dir) && folder_of(en->path, folder) && strcmp(folder, path) == 0)
+            fn(ctx, strrchr(en->path, '/') + 1, en->is_dir);
     }
-    return there ? 0 : ENOENT;
+    return e;
 }
 
 static int sim_rename(struct fs *fs, const char *from, const char *to)
@@ -312,7 +321,7 @@ static int sim_rename(struct fs *fs, const char *from, const char *to)
     struct fs_sim *sim = of(fs);
     mutex_lock(&sim->lock);
     struct entry *a = find(sim, from);
-    int e = a && a->now ? count_op(sim) : ENOENT;
+    int e = a && a->now ? count_op(sim, false) : ENOENT;
     if (e == 0) {
         find_or_add(sim, to)->now = a->now;
         find(sim, from)->now = NULL;
@@ -326,7 +335,7 @@ static int sim_unlink(struct fs *fs, const char *path)
     struct fs_sim *sim = of(fs);
     mutex_lock(&sim->lock);
     struct entry *en = find(sim, path);
-    int e = en && en->now ? count_op(sim) : ENOENT;
+    int e = en && en->now ? count_op(sim, false) : ENOENT;
     if (e == 0)
         en->now = NULL;
     mutex_unlock(&sim->lock);
@@ -468,6 +477,18 @@ bool fs_sim_flip(struct fs_sim *sim, const char *path, uint64_t at, unsigned bit
     }
     mutex_unlock(&sim->lock);
     return there;
+}
+
+void fs_sim_break(struct fs_sim *sim, const char *path, int error)
+{
+    mutex_lock(&sim->lock);
+    struct entry *e = find(sim, path);
+    ASSERT(e && (e->now || e->is_dir));
+    if (e->now)
+        e->now->broken = error;
+    else
+        e->broken = error;
+    mutex_unlock(&sim->lock);
 }
 
 void fs_sim_files(

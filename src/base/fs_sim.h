@@ -20,6 +20,7 @@ enum fs_sim_fault {
     FS_SIM_NONE,
     FS_SIM_FAIL_ONCE,  /* operation n fails with the given errno, everything else works */
     FS_SIM_FAIL_COUNT, /* operations n .. n + count - 1 fail */
+    FS_SIM_FULL,       /* as FAIL_COUNT, but only writes fail: the disk is full */
     FS_SIM_DEAD,       /* from operation n on nothing has any effect: the machine is gone */
 };
 
@@ -42,6 +43,9 @@ void fs_sim_kill(struct fs_sim *sim);
 /* Flips bits of the current and durable bytes: bit b of byte `at`. False when there is no such
  * byte. */
 bool fs_sim_flip(struct fs_sim *sim, const char *path, uint64_t at, unsigned bit);
+/* From now on opening the file, or listing the folder, fails with `error`, and so do reads of open
+ * handles; 0: works again. */
+void fs_sim_break(struct fs_sim *sim, const char *path, int error);
 /* Calls fn for every file with its current size. */
 void fs_sim_files(
     struct fs_sim *sim, void (*fn)(void *ctx, const char *path, uint64_t size), void *ctx);
