@@ -29,6 +29,7 @@ enum {
 };
 /* Remembers that there is nothing; like all values of tables it has room for the + 1. */
 #define JFR_NOWHERE (UINT32_MAX - 1)
+#define JFR_TO_NOBODY 0xFF
 
 /* ---- reading ---- */
 
@@ -244,6 +245,7 @@ struct jfr_op {
 struct jfr_prog {
     const struct jfr_op *ops; /* NULL: not compiled yet */
     uint32_t varints;         /* how many, when all steps are SKIP or READ; else 0 */
+    const uint8_t *to;        /* of each: the want, or JFR_TO_NOBODY */
 };
 
 struct jfr_want {

@@ -15,6 +15,12 @@
  */
 #include "codec/jfr_int.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { WINDOW = 64 };
+
 struct level {
     uint32_t class, field; /* the next one */
     uint32_t loop;         /* of an array: its step; else PROF_NONE */
@@ -156,12 +162,28 @@ static enum status unfold_next(struct unfold *u)
     return loop == PROF_NONE ? ST_OK : end_loop(u, loop);
 }
 
-static uint32_t count_varints(const struct jfr_op *op)
+/* Of a program of nothing but varints: whom each is for. Others have none. */
+static enum status flatten(struct jfr_dec *d, const struct jfr_op *ops, struct jfr_prog *prog)
 {
     uint32_t n = 0;
+    const struct jfr_op *op = ops;
     for (; op->kind == JFR_OP_SKIP || op->kind == JFR_OP_READ; op++)
         n += op->kind == JFR_OP_SKIP ? op->n : op->count;
-    return op->kind == JFR_OP_END ? n : 0;
+    *prog = (struct jfr_prog){.ops = ops};
+    if (op->kind != JFR_OP_END || n > WINDOW)
+        return ST_OK;
+    uint8_t *to = arena_alloc(d->arena, n);
+    if (!to)
+        JFR_FULL(d);
+    prog->to = to;
+    prog->varints = n;
+    for (op = ops; op->kind != JFR_OP_END; op++) {
+        bool read = op->kind == JFR_OP_READ;
+        uint32_t wants = op->n;
+        for (n = read ? op->count : op->n; n; n--, wants >>= 4)
+            *to++ = read ? wants & 15 : JFR_TO_NOBODY;
+    }
+    return ST_OK;
 }
 
 enum status jfr_prog_compile(struct jfr_dec *d, struct jfr_meta *m, uint32_t class,
@@ -184,8 +206,7 @@ enum status jfr_prog_compile(struct jfr_dec *d, struct jfr_meta *m, uint32_t cla
     if (!ops)
         JFR_FULL(d);
     memcpy(ops, m->ops.v, m->ops.n * sizeof *ops);
-    *ret_prog = (struct jfr_prog){ops, count_varints(ops)};
-    return ST_OK;
+    return flatten(d, ops, ret_prog);
 }
 
 struct loop {
@@ -257,31 +278,73 @@ static const struct jfr_op *rare_step(
     return op + 1;
 }
 
-/* SKIP and READ only, where the bytes cannot run out. */
-static const uint8_t *run_varints(const struct jfr_op *op, const uint8_t *p, uint64_t *out)
+#ifdef __SSE2__
+static inline uint64_t high_bits(const uint8_t *p)
 {
-    for (; op->kind != JFR_OP_END; op++) {
-        if (op->kind == JFR_OP_SKIP) {
-            for (uint32_t n = op->n; n; n--)
-                p = jfr_pass(p, p + JFR_VARINT_MAX);
-            continue;
-        }
-        uint32_t to = op->n;
-        for (uint32_t n = op->count; n; n--, to >>= 4) {
-            struct jfr_got got = jfr_get(p, p + JFR_VARINT_MAX);
-            out[to & 15] = got.v;
-            p = got.p;
-        }
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return (uint32_t)_mm_movemask_epi8(v);
+}
+#else
+static inline uint64_t high_bits(const uint8_t *p)
+{
+    uint64_t low = (load_u64le(p) & JFR_HIGH) >> 7, high = (load_u64le(p + 8) & JFR_HIGH) >> 7;
+    return (low * 0x0102040810204080u >> 56) | (high * 0x0102040810204080u >> 56) << 8;
+}
+#endif
+
+/* Bit i: byte i ends a varint (its high bit is clear). */
+static inline uint64_t ends_of(const uint8_t *p)
+{
+    return ~(
+        high_bits(p) | high_bits(p + 16) << 16 | high_bits(p + 32) << 32 | high_bits(p + 48) << 48);
+}
+
+/* The varint of `n` bytes at p; eight more bytes are readable. */
+static inline uint64_t value_of(const uint8_t *p, uint64_t n)
+{
+    uint64_t w = load_u64le(p);
+    if (LIKELY(n == 1))
+        return w & 0x7F;
+    if (LIKELY(n <= 3)) {
+        w &= n == 2 ? 0x7F7F : 0x7F7F7F;
+        return (w & 0x7F) | (w & 0x7F00) >> 1 | (w & 0x7F0000) >> 2;
     }
-    return p;
+    if (n < 8)
+        return jfr_squeeze(w & (((uint64_t)1 << (8 * n)) - 1));
+    return n == 8 ? jfr_squeeze(w) : jfr_squeeze(w) | (uint64_t)p[8] << 56;
+}
+
+/* A program of nothing but varints, over one window. Where values end is found for all of them at
+ * once, so that no value waits for the one before. NULL: the window is too short for this one. */
+static inline const uint8_t *run_window(
+    const struct jfr_prog *prog, const uint8_t *p, uint64_t *out)
+{
+    uint64_t ends = ends_of(p), at = 0;
+    const uint8_t *to = prog->to, *last = to + prog->varints;
+    for (; to < last; to++) {
+        if (UNLIKELY(!ends))
+            return NULL;
+        uint64_t end = (uint64_t)__builtin_ctzll(ends) + 1;
+        if (UNLIKELY(end - at > JFR_VARINT_MAX))
+            end = at + JFR_VARINT_MAX; /* the ninth byte gives all its bits, the high one too */
+        else
+            ends &= ends - 1;
+        if (*to != JFR_TO_NOBODY)
+            out[*to] = value_of(p + at, end - at);
+        at = end;
+    }
+    return p + at;
 }
 
 bool jfr_prog_run(
     const struct jfr_prog *prog, struct jfr_reader *r, const char *base, uint64_t *out)
 {
-    if (LIKELY(prog->varints && jfr_left(r) / JFR_VARINT_MAX >= prog->varints)) {
-        r->p = run_varints(prog->ops, r->p, out);
-        return true;
+    if (LIKELY(prog->varints && jfr_left(r) >= WINDOW + 2 * JFR_VARINT_MAX)) {
+        const uint8_t *after = run_window(prog, r->p, out);
+        if (LIKELY(after)) {
+            r->p = after;
+            return true;
+        }
     }
     struct loop loops[JFR_NEST_MAX];
     uint32_t n_loops = 0;
