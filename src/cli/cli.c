@@ -113,6 +113,11 @@ int cli_main(int argc, char **argv)
         st = flush(&c);
     if (st != ST_OK)
         complain(&c);
+    else if (c.cut)
+        fprintf(stderr,
+            "everflame %s: the server cut the profile, so `other` stands for the functions it left "
+            "out: -querier.max-flamegraph-nodes-on-select-merge-profile is on\n",
+            c.command->name);
     http_close(c.http);
     buf_done(&c.out);
     arena_done(&c.arena);

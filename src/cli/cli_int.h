@@ -92,6 +92,7 @@ struct cli {
     struct term term;
     struct http *http;
     int64_t now_ns;
+    bool cut;     /* a profile was not whole: said on stderr */
     bool misused; /* the failure is one of usage: exit code 2 */
     struct error err;
 };

@@ -18,6 +18,7 @@ enum { URL_BYTES_MAX = 4096, HEADER_BYTES_MAX = 16384 };
 struct http {
     CURL *curl;
     char *url;
+    char *shown;                /* the same without user and password: for messages */
     struct curl_slist *headers; /* of every request */
     char *userpwd[2];           /* user, password; NULL when not given */
     struct buf answer;
@@ -54,6 +55,41 @@ static enum status add_header(struct http *h, const char *name, struct str value
     return ST_OK;
 }
 
+static void dont_proxy_loopback(struct http *h, const char *host)
+{
+    if (strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+        strcmp(host, "[::1]") == 0)
+        curl_easy_setopt(h->curl, CURLOPT_PROXY, "");
+}
+
+/* Whether h->url is http or https without a query; then the shown URL is set. */
+static bool check_url(struct http *h)
+{
+    CURLU *u = curl_url();
+    char *scheme = NULL, *host = NULL, *query = NULL, *shown = NULL;
+    bool good = u && curl_url_set(u, CURLUPART_URL, h->url, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
+                curl_url_get(u, CURLUPART_QUERY, &query, 0) != CURLUE_OK &&
+                curl_url_set(u, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+                curl_url_set(u, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_URL, &shown, 0) == CURLUE_OK;
+    if (good) {
+        dont_proxy_loopback(h, host);
+        struct str s = str_from(shown);
+        while (str_ends(s, STR("/")))
+            s.n--;
+        h->shown = dup_z(s);
+    }
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(query);
+    curl_free(shown);
+    curl_url_cleanup(u);
+    return good;
+}
+
 /* Completes and checks the URL. */
 static enum status set_url(struct http *h, struct str url, struct error *err)
 {
@@ -67,23 +103,9 @@ static enum status set_url(struct http *h, struct str url, struct error *err)
     buf_printf(&b, "%s%.*s", has_scheme ? "" : "http://", STR_ARG(url));
     h->url = dup_z(buf_view(&b));
     buf_done(&b);
-    CURLU *u = curl_url();
-    char *scheme = NULL, *host = NULL, *query = NULL;
-    bool good = u && curl_url_set(u, CURLUPART_URL, h->url, 0) == CURLUE_OK &&
-                curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-                curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-                (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
-                curl_url_get(u, CURLUPART_QUERY, &query, 0) != CURLUE_OK;
-    if (good && (strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-                    strcmp(host, "[::1]") == 0))
-        curl_easy_setopt(h->curl, CURLOPT_PROXY, "");
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(query);
-    curl_url_cleanup(u);
-    if (!good)
-        FAIL(err, ST_INVALID_ARGUMENT, "%s is not a URL of a server: try http://127.0.0.1:4040",
-            h->url);
+    if (!check_url(h))
+        FAIL(err, ST_INVALID_ARGUMENT,
+            "--url is not a URL of a server: write one such as http://127.0.0.1:4040");
     return ST_OK;
 }
 
@@ -149,6 +171,7 @@ void http_close(struct http *h)
     curl_easy_cleanup(h->curl);
     buf_done(&h->answer);
     mem_free(h->url);
+    mem_free(h->shown);
     mem_free(h->userpwd[0]);
     mem_free(h->userpwd[1]);
     mem_free(h);
@@ -157,7 +180,7 @@ void http_close(struct http *h)
 
 struct str http_url(const struct http *h)
 {
-    return str_from(h->url);
+    return str_from(h->shown);
 }
 
 static enum status explain(const struct http *h, CURLcode code, struct error *err)
@@ -173,21 +196,21 @@ static enum status explain(const struct http *h, CURLcode code, struct error *er
         FAIL(err, ST_UNAVAILABLE,
             "cannot reach %s (%s): start a server with `everflame`, or name another one with "
             "--url or EVERFLAME_URL",
-            h->url, why);
+            h->shown, why);
     case CURLE_OPERATION_TIMEDOUT:
         FAIL(err, ST_UNAVAILABLE,
             "no answer from %s in time (%s): shorten the time range, or look whether the server "
             "is well",
-            h->url, why);
+            h->shown, why);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
         FAIL(err, ST_UNAVAILABLE,
             "no trusted connection to %s (%s): check the certificate, or whether the server "
             "speaks http rather than https",
-            h->url, why);
+            h->shown, why);
     default:
         FAIL(err, ST_UNAVAILABLE,
-            "talking to %s failed (%s): check --url, or look whether the server is well", h->url,
+            "talking to %s failed (%s): check --url, or look whether the server is well", h->shown,
             why);
     }
 }

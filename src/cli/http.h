@@ -24,7 +24,8 @@ enum { HTTP_TIMEOUT_S = 60 };
 enum status http_open(
     const struct http_settings *settings, struct http **ret_http, struct error *err);
 void http_close(struct http *h);
-/* The URL as it is used: with its scheme, without a slash at the end. Lives as long as h. */
+/* The URL for messages: with its scheme, without credentials and a slash at the end. Lives as long
+ * as h. */
 struct str http_url(const struct http *h);
 
 /* Any status from the server is ST_OK here; ST_UNAVAILABLE when there was no answer, with the cure

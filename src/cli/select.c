@@ -8,6 +8,7 @@
  *
  * Thread: one. Failure: usage (what was asked for is not clear or not there), or the server's. */
 #include "cli/cli_int.h"
+#include "cli/tree.h"
 #include "cli/units.h"
 #include "codec/json.h"
 #include "model/labels.h"
@@ -241,6 +242,7 @@ enum status select_profile(struct cli *c, const struct selection *sel, struct ti
     TRY(client_ask(c, "SelectMergeProfile", &m_select_merge_profile_request_desc, &rq,
         &m_profile_desc, &rs, ret_raw));
     *ret_profile = rs;
+    c->cut |= tree_profile_is_cut(*ret_profile);
     if ((*ret_profile)->sample.n > 0)
         return ST_OK;
     struct str when = range_text(c, r);

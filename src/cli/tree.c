@@ -25,7 +25,9 @@ static enum status full(struct error *err)
 /* Ids of locations and functions to their places in the lists. */
 struct profile_index {
     struct idmap locations, functions;
-    uint32_t *names; /* by function: id in the tree, SYM_NONE where not met yet */
+    /* Name ids in the tree, SYM_NONE where not met yet: by function, and by location for those
+     * without lines. */
+    uint32_t *names, *addresses;
 };
 
 #define FIND(map, list, wanted, ret_i)                                      \
@@ -47,10 +49,13 @@ static enum status index_make(
         if (!idmap_put(&ix->functions, hash_u64(p->function.v[i].id, 0), i))
             return full(err);
     ix->names = ARENA_ARRAY(arena, uint32_t, MAX(p->function.n, 1u));
-    if (!ix->names)
+    ix->addresses = ARENA_ARRAY(arena, uint32_t, MAX(p->location.n, 1u));
+    if (!ix->names || !ix->addresses)
         return full(err);
     for (uint32_t i = 0; i < p->function.n; i++)
         ix->names[i] = SYM_NONE;
+    for (uint32_t i = 0; i < p->location.n; i++)
+        ix->addresses[i] = SYM_NONE;
     return ST_OK;
 }
 
@@ -97,8 +102,9 @@ static uint32_t descend(struct nametree *t, const struct m_profile *p, struct pr
     }
     const struct m_pprof_location *loc = &p->location.v[i];
     if (loc->line.n == 0) {
-        uint32_t name = address_name(t, p, loc);
-        return name == SYM_NONE ? SYM_NONE : nametree_child(t, node, name);
+        if (ix->addresses[i] == SYM_NONE)
+            ix->addresses[i] = address_name(t, p, loc);
+        return ix->addresses[i] == SYM_NONE ? SYM_NONE : nametree_child(t, node, ix->addresses[i]);
     }
     for (uint32_t k = loc->line.n; k-- > 0 && node != SYM_NONE;) {
         uint32_t name = function_name(t, p, ix, loc->line.v[k].function_id);
@@ -140,6 +146,20 @@ enum status tree_add_profile(struct nametree *t, const struct m_profile *p, stru
     idmap_done(&ix.functions);
     t->finished = false;
     return st;
+}
+
+bool tree_profile_is_cut(const struct m_profile *p)
+{
+    for (uint32_t i = 0; i < p->location.n; i++) {
+        const struct m_pprof_location *loc = &p->location.v[i];
+        if (loc->mapping_id || loc->address || loc->line.n != 1)
+            continue;
+        for (uint32_t k = 0; k < p->function.n; k++)
+            if (p->function.v[k].id == loc->line.v[0].function_id &&
+                str_eq(string_at(p, p->function.v[k].name), STR("other")))
+                return true;
+    }
+    return false;
 }
 
 enum status tree_side_of(

@@ -9,6 +9,10 @@
  * expand, outermost first; a location without lines reads `<basename of mapping>!0x<address>`. */
 enum status tree_add_profile(struct nametree *t, const struct m_profile *p, struct error *err);
 
+/* Whether the server left something out: it puts what it cuts into a function `other` at a location
+ * that is nowhere. */
+bool tree_profile_is_cut(const struct m_profile *p);
+
 /* A value per node, by node index. A tree of one profile has its own; a comparison has two sides
  * over the nodes of one tree. */
 struct tree_side {

@@ -226,6 +226,7 @@ def help_and_misuse():
     has(bad(None, 2, "diff", "--at", "now+1h"), "future")
     has(bad(None, 2, "flame", "--svg", "x", "--pprof", "y"), "exclude")
     has(bad(None, 2, "top", "--url", "ftp://x"), "not a URL")
+    has(bad(None, 2, "top", "--url", "http://"), "not a URL")
     has(bad(None, 2, "top", "--selector", "{a="), "--selector")
     has(bad(None, 2, "top", "--label", "nonsense"), "NAME=VALUE")
 
@@ -237,6 +238,64 @@ def nobody_there():
         has(err, "cannot reach http://127.0.0.1:1")
         has(err, "--url")
     has(bad(None, 1, "top", "--url", "127.0.0.1:1"), "cannot reach http://127.0.0.1:1")
+    err = bad(None, 1, "top", "--url", "http://me:secret@127.0.0.1:1/below/")
+    has(err, "cannot reach http://127.0.0.1:1/below (")
+    assert "secret" not in err
+
+
+@case
+def strange_answers():
+    """Whatever answers, it is one sentence."""
+    answers = {
+        "garbage": (200, b"\xff\xff\xff garbage", "not Everflame"),
+        "page": (200, b"<html>hello</html>", "not Everflame"),
+        "moved": (302, b"", "not Everflame"),
+        "missing": (404, b"404 page not found", "not Everflame"),
+        "login": (401, b'{"code":"unauthenticated","message":"who are you"}', "--token"),
+        "forbidden": (403, b"no", "--token"),
+        "busy": (429, b'{"code":"resource_exhausted","message":"too many\\u001b[31m"}', "at a limit: too many\ufffd"),
+        "broken": (500, b"\x1b]0;title\x07" + b"x" * 100000, "HTTP status 500"),
+        "empty": (500, b"", "no reason given"),
+        "nested": (400, b'{"details":[{"a":[1]}],"code":"invalid_argument","message":"bad"}', "bad"),
+    }
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            code, body, _ = answers[self.path.split("/")[1]]
+            self.send_response(code)
+            self.send_header("Location", "http://127.0.0.1:1/")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    h = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=h.serve_forever, daemon=True).start()
+    try:
+        for name, (_, _, want) in answers.items():
+            err = bad(None, 1, "top", "--url", "http://127.0.0.1:%d/%s" % (h.server_port, name))
+            has(err, want)
+            assert "\x1b" not in err and len(err) < 3000, err
+    finally:
+        h.shutdown()
+        h.server_close()
+
+
+@case
+def a_cut_is_said():
+    with Server(BUILD, ["-querier.max-flamegraph-nodes-on-select-merge-profile=true",
+                        "-querier.max-flamegraph-nodes-default=8"]) as s, Files() as f:
+        upload(s, f, "shop", some_stacks(3))
+        code, out, err = run(s, "top", "-o", "json")
+        equal(code, 0)
+        has(err, "the server cut the profile")
+        assert any(x["name"] == "other" for x in json.loads(out)["functions"])
+        # a function of that name is no cut
+        upload(s, f, "small", {"main;other": 3})
+        good(s, "top", "--service", "small")
 
 
 @case
