@@ -167,6 +167,9 @@ extern const uint32_t n_type_words;
  * name equal. In the arena; 0 when none fits. */
 uint32_t types_match(struct str word, const struct str *ids, uint32_t n, struct str *ret_matches);
 
+/* A state at a moment (memory in use, goroutines) rather than something that adds up. */
+bool type_is_state(const struct profile_type *t);
+
 /* Output: output.c */
 void term_look(struct term *t);
 /* Rows of cells in columns; a column is as wide as its widest cell. */

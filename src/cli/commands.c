@@ -97,7 +97,7 @@ const struct command commands[] = {
         .args = "",
         .summary = "list what there is: services, types, when last seen",
         .text = "The services with profiles in the time range, the types of their profiles, and "
-                "how long ago the last one was taken.",
+                "how long ago the last one was taken, known to a thousandth of the time range.",
         .examples =
             {
                 {"everflame services", "of the last hour"},

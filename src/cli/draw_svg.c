@@ -16,7 +16,7 @@
 
 enum {
     COLUMNS = 100000,
-    NARROW = 10,
+    NARROW = 25,
     WIDTH = 1200,
     ROW = 18,
     TOP = 44,

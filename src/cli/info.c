@@ -1,8 +1,9 @@
 /* `everflame services`, `labels`, `ready`, `version`: what there is.
  *
- * When a service was last seen is read from its series: the last step with a profile. A service
- * that is listed but has no profile in the range (the server's list may be a little wider) is shown
- * without a time. Thread: one. */
+ * When a service was last seen is read from its series: the last step with a profile, known to the
+ * step, so a service of the newest step reads `< 15 s ago`. A service that is listed but has no
+ * profile in the range (the server's list may be a little wider) is shown without a time. Thread:
+ * one. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,7 +11,7 @@
 #include "cli/units.h"
 #include "codec/json.h"
 
-enum { SEEN_STEPS = 240, SEEN_STEP_MIN_MS = 15000, CELL_MAX = 256 };
+enum { SEEN_STEPS = 1000, SEEN_STEP_MIN_MS = 15000, CELL_MAX = 256 };
 
 struct seen {
     struct str service, type;
@@ -19,6 +20,7 @@ struct seen {
 
 struct seen_list {
     MSG_LIST(struct seen) rows;
+    int64_t step_ms;
 };
 
 static int by_service(const void *a, const void *b)
@@ -67,12 +69,11 @@ static enum status list_services(
 }
 
 /* When each service of rows (all of one type, n of them) was last seen. */
-static enum status ask_seen(
-    struct cli *c, struct str selector, struct time_range r, struct seen *rows, uint32_t n)
+static enum status ask_seen(struct cli *c, struct str selector, struct time_range r, int64_t step,
+    struct seen *rows, uint32_t n)
 {
     struct str by = STR("service_name");
     int64_t length = (r.until_ns - r.from_ns) / NS_PER_MS, end = r.until_ns / NS_PER_MS;
-    int64_t step = MAX(length / SEEN_STEPS, SEEN_STEP_MIN_MS);
     struct m_select_series_request rq = {
         .profile_typeID = rows[0].type,
         .label_selector = selector,
@@ -100,23 +101,27 @@ static enum status ask_all_seen(
     struct cli *c, struct str selector, struct time_range r, struct seen_list *list)
 {
     struct seen *v = list->rows.v;
+    list->step_ms = MAX((r.until_ns - r.from_ns) / NS_PER_MS / SEEN_STEPS, SEEN_STEP_MIN_MS);
     qsort(v, list->rows.n, sizeof *v, by_type);
     for (uint32_t i = 0, end; i < list->rows.n; i = end) {
         for (end = i; end < list->rows.n && str_eq(v[end].type, v[i].type);)
             end++;
-        TRY(ask_seen(c, selector, r, v + i, end - i));
+        TRY(ask_seen(c, selector, r, list->step_ms, v + i, end - i));
     }
     qsort(v, list->rows.n, sizeof *v, by_service);
     return ST_OK;
 }
 
-static struct str age(struct cli *c, int64_t last_ms)
+static struct str age(struct cli *c, int64_t last_ms, int64_t step_ms)
 {
     struct buf b;
+    int64_t age_ns = c->now_ns - last_ms * NS_PER_MS;
     if (!last_ms)
         return STR("-");
     buf_init(&b, CELL_MAX);
-    units_put_span(&b, MAX(c->now_ns - last_ms * NS_PER_MS, 0));
+    if (age_ns < step_ms * NS_PER_MS / 2)
+        buf_str(&b, STR("< "));
+    units_put_span(&b, MAX(age_ns, step_ms * NS_PER_MS));
     buf_str(&b, STR(" ago"));
     return keep_text(&c->arena, &b);
 }
@@ -132,7 +137,7 @@ static void put_services(struct cli *c, const struct seen_list *list)
         bool again = i > 0 && str_eq(row->service, row[-1].service);
         table_cell(&t, again ? STR_EMPTY : row->service);
         table_cell(&t, row->type);
-        table_cell(&t, age(c, row->last_ms));
+        table_cell(&t, age(c, row->last_ms, list->step_ms));
     }
     table_put(&t, &c->out);
 }
@@ -152,7 +157,7 @@ static void put_services_json(struct cli *c, const struct seen_list *list)
             json_put_i64(out, row->last_ms);
         else
             buf_str(out, STR("null"));
-        buf_byte(out, '}');
+        buf_printf(out, ",\"known_to_ms\":%lld}", (long long)list->step_ms);
     }
     buf_str(out, STR("]\n"));
 }

@@ -254,7 +254,8 @@ enum status select_profile(struct cli *c, const struct selection *sel, struct ti
 
 void selection_put(struct buf *out, const struct selection *sel)
 {
-    text_put(out, sel->service.p ? sel->service : sel->selector);
+    bool all = !sel->service.p && str_eq(sel->selector, STR("{}"));
+    text_put(out, all ? STR("all services") : sel->service.p ? sel->service : sel->selector);
     buf_str(out, STR("  "));
     text_put(out, sel->type.id);
     buf_str(out, STR("  "));

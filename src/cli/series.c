@@ -18,12 +18,6 @@ struct steps {
     uint32_t n; /* points at start + i * step, i in 0..n - 1; each covers the step before it */
 };
 
-static bool is_state(const struct profile_type *t)
-{
-    return str_starts(t->sample_type, STR("inuse")) || str_eq(t->sample_type, STR("live")) ||
-           str_starts(t->name, STR("goroutine"));
-}
-
 /* Points end exactly at the end of the range: later profiles would be dropped. */
 static struct steps steps_for(struct time_range r, uint32_t columns)
 {
@@ -56,12 +50,15 @@ static struct str cell(struct cli *c, const struct profile_type *t, double value
     buf_init(&b, CELL_MAX);
     double seconds = (double)step_ms / 1000;
     bool time = str_eq(t->sample_unit, STR("nanoseconds"));
-    if (is_state(t)) {
+    if (type_is_state(t)) {
         units_put(&b, t->sample_unit, value);
     } else if (time) {
         double cores = value / seconds / 1e9;
-        buf_printf(&b, cores < 1000 ? "%.3g %s" : "%.0f %s", cores,
-            str_eq(t->sample_type, STR("cpu")) ? "cores" : "s/s");
+        const char *what = str_eq(t->sample_type, STR("cpu")) ? "cores" : "s/s";
+        if (cores > 0 && cores < 0.0005)
+            buf_printf(&b, "<0.001 %s", what);
+        else
+            buf_printf(&b, "%.*f %s", cores < 10 ? 3 : 1, cores, what);
     } else {
         units_put(&b, t->sample_unit, value / seconds);
         buf_str(&b, STR("/s"));
@@ -100,7 +97,7 @@ static enum status put_row(struct cli *c, struct table *t, const struct selectio
     buf_init(&spark, CELL_MAX);
     spark_put(&spark, v, st->n);
     struct str line = keep_text(&c->arena, &spark);
-    double average = is_state(&sel->type) ? (n ? sum / n : 0) : sum / st->n;
+    double average = type_is_state(&sel->type) ? (n ? sum / n : 0) : sum / st->n;
     table_cell(t, group_name(c, s, grouped ? STR("(none)") : sel->service));
     table_cell(t, line);
     table_cell(t, cell(c, &sel->type, average, st->step_ms));
@@ -136,7 +133,7 @@ static void put_json(struct cli *c, const struct selection *sel,
     buf_byte(out, '{');
     selection_put_json(out, sel);
     buf_printf(out, "\"aggregation\":\"%s\",\"step_ms\":%lld,\"series\":[",
-        is_state(&sel->type) ? "average" : "sum", (long long)st->step_ms);
+        type_is_state(&sel->type) ? "average" : "sum", (long long)st->step_ms);
     for (uint32_t i = 0; i < shown; i++) {
         const struct m_series *s = &rs->series.v[i];
         buf_str(out, i ? STR(",\n{\"labels\":{") : STR("\n{\"labels\":{"));
@@ -171,7 +168,7 @@ enum status cmd_series(struct cli *c)
         .start = st.start_ms,
         .end = range.until_ns / NS_PER_MS,
         .step = (double)st.step_ms / 1000,
-        .aggregation = is_state(&sel.type) ? M_AGGREGATION_AVERAGE : M_AGGREGATION_SUM,
+        .aggregation = type_is_state(&sel.type) ? M_AGGREGATION_AVERAGE : M_AGGREGATION_SUM,
         .has_aggregation = true,
     };
     struct str by_service = STR("service_name");

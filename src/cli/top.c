@@ -69,7 +69,11 @@ static void put_text(
     selection_put(&c->out, sel);
     buf_str(&c->out, STR("  "));
     units_put(&c->out, unit, (double)whole);
-    buf_str(&c->out, STR(" in all\n\n"));
+    buf_str(&c->out, STR(" in all\n"));
+    if (type_is_state(&sel->type))
+        buf_str(&c->out, STR("Every snapshot of the time range is counted: compare the shares, "
+                             "and see `everflame series` for the size.\n"));
+    buf_byte(&c->out, '\n');
     table_put(&t, &c->out);
     if (shown < n)
         buf_printf(&c->out, "\n%u more functions: -n 0 shows all\n", n - shown);

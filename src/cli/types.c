@@ -23,6 +23,12 @@ const struct type_word type_words[] = {
 };
 const uint32_t n_type_words = ARRAY_LEN(type_words);
 
+bool type_is_state(const struct profile_type *t)
+{
+    return str_starts(t->sample_type, STR("inuse")) || str_eq(t->sample_type, STR("live")) ||
+           str_starts(t->name, STR("goroutine"));
+}
+
 /* Stored types with this sample type, and name unless it is NULL. */
 static uint32_t match_parts(const char *name, const char *sample_type, const struct str *ids,
     uint32_t n, struct str *ret_matches)
