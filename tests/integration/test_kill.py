@@ -12,10 +12,11 @@ queries alone:
     unanswered at the kill  whole and once, or not at all; what it was found to be it stays
     anything else           not there: no other time, label set, profile type, stack or value
 
-A round starts the server, checks everything since the first round, loads and kills. Some kills hit a server
-that is just starting (replay, the cut of what earlier rounds left) or is asked to stop (the cut at shutdown),
-some just when a log or a marker appears or goes. The head is small, so that cuts happen under load too.
-Nothing a kill leaves may be called damaged.
+A round starts the server, checks everything since the first round (from the 30th on only every tenth round
+does, the others what the last three rounds uploaded), loads and kills. Some kills hit a server that is just
+starting (replay, the cut of what earlier rounds left) or is asked to stop (the cut at shutdown), some just
+when a log or a marker appears or goes. The head is small, so that cuts happen under load too. Nothing a kill
+leaves may be called damaged.
 
 Standard library only. The last line is 'N passed, N failed'; a round is a case. The seed is printed, but
 which upload meets the kill is up to the scheduler.
@@ -38,20 +39,16 @@ import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
+from query import CPU, Wrong, flame, rpc  # noqa: E402
 from server import OLD_DATA, Server  # noqa: E402
 
 T0 = 1795000000000  # ms; upload i is at T0 + i seconds
 UPLOADERS, TENANTS, PER_ROUND = 8, ("red", "green", "blue"), 4000
 FLAGS = OLD_DATA + ["-store.head-bytes=24MB"]
 GROUP = ["service_name", "kind", "controller", "user"]
-CPU = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 SAMPLES = "process_cpu:samples:count:cpu:nanoseconds"
 HEAP = "memory:inuse_space:bytes::"
 RECORDING = os.path.join(os.path.dirname(HERE), "conformance", "captures", "java-rfc")
-
-
-class Wrong(Exception):
-    """What the server answered cannot be."""
 
 
 # Uploads: bytes to send and what they must become.
@@ -165,7 +162,7 @@ class Recording:
             answer = Client(s.port).send(u)
             if answer != 200:
                 raise Wrong("the recording was answered %s" % answer)
-            have, trees = read_series(s, "red"), read_trees(s, "red", T0 - 1000, T0 + 1000)
+            have, trees = read_series(s, "red"), read_trees(s, "red", *FOREVER)
         self.rows = {key: points[T0] for key, points in have.items()}
         self.stacks = trees
         times = {t for points in have.values() for t in points}
@@ -211,67 +208,53 @@ class Client:
             return "unanswered"
 
 
-def rpc(s, tenant, method, request):
-    status, _, body = s.request("POST", "/querier.v1.QuerierService/" + method,
-                                {"X-Scope-OrgID": tenant, "Content-Type": "application/json"},
-                                json.dumps(request).encode())
-    if status != 200:
-        raise Wrong("%s %r was answered %d: %s" % (method, request, status, body[:500]))
-    return json.loads(body)
+FOREVER = (1000, T0 * 2)
+SERIES_UNTIL = T0 + 60 * 24 * 3600000  # the grid of SelectSeries has an end
 
 
-WIDE = {"start": 1000, "end": T0 * 2}
-
-
-def types_of(s, tenant):
-    return [t["ID"] for t in rpc(s, tenant, "ProfileTypes", WIDE).get("profileTypes", [])]
-
-
-def read_series(s, tenant, start=T0 - 1000, end=None):
-    """{(type, labels): {ms: value}}; a point is one second, so one upload, or what should not be."""
+def datasets(s, tenant, start, end):
+    """{type: [service]}"""
     out = {}
-    end = end or start + 1000 * 3600 * 24 * 60
-    for kind in types_of(s, tenant):
-        q = {"profileTypeID": kind, "labelSelector": "{}", "start": start, "end": end, "step": 1, "groupBy": GROUP}
-        for one in rpc(s, tenant, "SelectSeries", q).get("series", []):
+    q = {"start": start, "end": end, "matchers": ["{}"], "labelNames": ["service_name", "__profile_type__"]}
+    for one in rpc(s, "Series", q, tenant).get("labelsSet", []):
+        labels = {p["name"]: p["value"] for p in one["labels"]}
+        out.setdefault(labels["__profile_type__"], []).append(labels["service_name"])
+    return out
+
+
+def read_series(s, tenant, start=T0, end=SERIES_UNTIL):
+    """{(type, labels): {ms: value}}; a point is one second, so one upload, or what should not be.
+
+    The first point of an answer is of more than a second: one more is asked for, and left out.
+    """
+    out = {}
+    for kind in datasets(s, tenant, start, end):
+        q = {"profileTypeID": kind, "labelSelector": "{}", "start": start - 1000, "end": end, "step": 1,
+             "groupBy": GROUP}
+        for one in rpc(s, "SelectSeries", q, tenant).get("series", []):
             labels = {p["name"]: p["value"] for p in one.get("labels", [])}
             points = out.setdefault((kind, tuple(labels.get(n, "") for n in GROUP)), {})
-            for p in one.get("points", []):
-                points[int(p["timestamp"])] = p["value"]
-    return out
-
-
-def tree_of(flame):
-    """{path: self} of a flame graph as drawn: levels of (offset from the left neighbour, total, self, name)."""
-    out, names = {}, flame.get("names", [])
-    above = [(0, None, ())]  # begin, end, path
-    for depth, level in enumerate(flame.get("levels", [])):
-        values, x, row, parent = [int(v) for v in level["values"]], 0, [], 0
-        for i in range(0, len(values), 4):
-            offset, total, self_, name = values[i:i + 4]
-            x += offset
-            while above[parent][1] is not None and x >= above[parent][1]:
-                parent += 1
-            path = above[parent][2] + ((names[name],) if depth else ())
-            if self_:
-                out[path] = out.get(path, 0) + self_
-            row.append((x, x + total, path))
-            x += total
-        above = row
-    return out
+            points.update((int(p["timestamp"]), p["value"]) for p in one.get("points", [])
+                          if int(p["timestamp"]) >= start)
+    return {key: points for key, points in out.items() if points}
 
 
 def read_trees(s, tenant, start, end):
+    """{(type, service): {path: self}}"""
     out = {}
-    for kind in types_of(s, tenant):
-        q = {"name": "service_name", "matchers": ['{__profile_type__="%s"}' % kind], "start": start, "end": end}
-        for service in rpc(s, tenant, "LabelValues", q).get("names", []):
-            tree = tree_of(rpc(s, tenant, "SelectMergeStacktraces", {
-                "profileTypeID": kind, "labelSelector": '{service_name="%s"}' % service, "start": start,
-                "end": end, "maxNodes": 1048576}).get("flamegraph", {}))
+    for kind, services in datasets(s, tenant, start, end).items():
+        for service in services:
+            tree = flame(s, kind, '{service_name="%s"}' % service, start, end, tenant)
             if tree:
                 out[(kind, service)] = tree
     return out
+
+
+def add_trees(to, stacks):
+    for key, tree in stacks.items():
+        mine = to.setdefault(key, {})
+        for path, value in tree.items():
+            mine[path] = mine.get(path, 0) + value
 
 
 # The ledger: what must be there, and what may be.
@@ -280,10 +263,12 @@ def read_trees(s, tenant, start, end):
 class Ledger:
     def __init__(self):
         self.lock = threading.Lock()
-        self.number = 0
+        self.number = 0  # of the last upload; the first is 1
         self.counts = collections.Counter()
         self.points = {t: {} for t in TENANTS}  # {(type, labels): {ms: value}}
         self.trees = {t: {} for t in TENANTS}  # {(type, service): {path: self}}
+        self.recent = {t: [] for t in TENANTS}  # uploads of the last rounds
+        self.begins = [0]  # the first upload of each round
         self.open = []  # unanswered
         self.acknowledged = {t: collections.deque(maxlen=400) for t in TENANTS}
 
@@ -297,11 +282,9 @@ class Ledger:
         with self.lock:
             for key, value in u.rows.items():
                 self.points[u.tenant].setdefault(key, {})[u.ms] = value
-            for key, tree in u.stacks.items():
-                mine = self.trees[u.tenant].setdefault(key, {})
-                for path, value in tree.items():
-                    mine[path] = mine.get(path, 0) + value
+            add_trees(self.trees[u.tenant], u.stacks)
             u.drop_request()
+            self.recent[u.tenant].append(u)
             self.acknowledged[u.tenant].append(u)
 
     def settle(self, tenant, have):
@@ -317,11 +300,29 @@ class Ledger:
                 self.is_there(u)
 
     def check(self, s):
+        """Everything there is."""
         for tenant in TENANTS:
             have = read_series(s, tenant)
             self.settle(tenant, have)
             same(have, self.points[tenant], "points of " + tenant)
-            same(read_trees(s, tenant, **WIDE), self.trees[tenant], "stacks of " + tenant)
+            same(read_trees(s, tenant, *FOREVER), self.trees[tenant], "stacks of " + tenant)
+
+    def check_last_rounds(self, s):
+        """What the last rounds uploaded; the same questions about less time."""
+        first = self.begins[-min(3, len(self.begins))]
+        start = T0 + first * 1000
+        for tenant in TENANTS:
+            have, trees = read_series(s, tenant, start), {}
+            self.settle(tenant, have)
+            points = {key: {ms: v for ms, v in p.items() if ms >= start} for key, p in self.points[tenant].items()}
+            same(have, {key: p for key, p in points.items() if p}, "points of " + tenant)
+            self.recent[tenant] = [u for u in self.recent[tenant] if u.number >= first]
+            for u in self.recent[tenant]:
+                add_trees(trees, u.stacks)
+            same(read_trees(s, tenant, start, FOREVER[1]), trees, "stacks of " + tenant)
+
+    def next_round(self):
+        self.begins.append(self.number + 1)
 
     def check_recent(self, s, tenant):
         """While uploads come: what was acknowledged before the question is in the answer."""
@@ -330,7 +331,7 @@ class Ledger:
         if not due:
             return
         first, last = min(u.ms for u in due), max(u.ms for u in due)
-        have = read_series(s, tenant, first - 1000, last)
+        have = read_series(s, tenant, first, last)
         for u in due:
             for key, value in u.rows.items():
                 got = have.get(key, {}).get(u.ms)
@@ -469,9 +470,10 @@ def kill_while_starting(s, rng):
         s.process = None
 
 
-def one_round(s, ledger, recording, rng, way):
+def one_round(s, ledger, recording, rng, way, everything):
     s.start()
-    ledger.check(s)
+    ledger.check(s) if everything else ledger.check_last_rounds(s)
+    ledger.next_round()
     complaints(s)
     load = Load(s, ledger, recording, rng.random())
     time.sleep(rng.uniform(0.05, 0.7))
@@ -511,7 +513,7 @@ def main():
         for n in range(a.rounds):
             way = ("loaded", "starting", "loaded", "stopping", "loaded")[n % 5]
             ways[way] += 1
-            one_round(s, ledger, recording, rng, way)
+            one_round(s, ledger, recording, rng, way, n < 30 or n % 10 == 0)
             passed += 1
         finish(s, ledger)
         passed += 1

@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""The real Pyroscope Go SDK in a program whose shares are known.
+
+    tests/e2e/go.py [BUILD_DIRECTORY]
+
+go/go.mod and go/go.sum pin the SDK; modules and build results are kept in build/e2e-cache. See sdk.py for what
+is checked. Besides CPU: allocation (three to one) and a mutex. A missing Go is a failure. The last line is
+'N passed, N failed'.
+"""
+import os
+import sys
+
+from sdk import CACHE, HERE, Program, alloc_row, inclusive, run, test, tool
+
+FOLDER = os.path.join(CACHE, "go")
+ENV = {"GOMODCACHE": os.path.join(FOLDER, "mod"), "GOCACHE": os.path.join(FOLDER, "cache"),
+       "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
+SERVICE = "go-app"
+SPACE = "memory:alloc_space:bytes:space:bytes"
+MUTEX = "mutex:delay:nanoseconds:contentions:count"
+OTHERS = {"memory:inuse_space:bytes:space:bytes", "memory:inuse_objects:count:space:bytes",
+          "goroutines:goroutine:count:goroutine:count", "mutex:contentions:count:contentions:count"}
+
+
+def prepare():
+    go, program = tool("go", "Go 1.25 or newer"), os.path.join(FOLDER, "work")
+    os.makedirs(FOLDER, exist_ok=True)
+    run([go, "build", "-o", program, "."], "go build", cwd=os.path.join(HERE, "go"), env=dict(os.environ, **ENV))
+    return lambda server: Program([program, server.url])
+
+
+def more_rows(view, measured, exchanged):
+    large, small = ("main.smallBuffers", "main.largeBuffers")[::1 if exchanged else -1]
+    rows = [alloc_row(view.trees[SPACE], measured, large, small)]
+    if not exchanged:
+        rows.append(("waiting for the mutex in holdMutex", inclusive(view.trees[MUTEX], "main.holdMutex") > 0))
+        rows.append(("the other profile types are there: %s" % sorted(view.kinds), OTHERS <= view.kinds))
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(test(sys.argv[1] if len(sys.argv) > 1 else "build", SERVICE,
+                  ("main.processOrder", "main.createInvoice"), prepare, more_rows, (SPACE, MUTEX)))
