@@ -139,7 +139,8 @@ OPEN = "7 openat(AT_FDCWD</d>, \"/d/wal/1.wal\", O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC
 DIRECTORY = "7 fsync(5</d/wal>) = 0"
 WRITE = "7 pwrite64(" + LOG + ', "EFB1..up-1.", 11, 64) = 11'
 SYNC = "7 fdatasync(" + LOG + ") = 0"
-SEND = '9 sendmsg(8<TCP:[127.0.0.1:4040->127.0.0.1:555]>, {msg_iov=[{iov_base="HTTP/1.1 200 OK", iov_len=15}]}, 0) = 15'
+SEND = ('9 sendmsg(8<TCP:[127.0.0.1:4040->127.0.0.1:555]>, '
+        '{msg_iov=[{iov_base="HTTP/1.1 200 OK", iov_len=15}]}, 0) = 15')
 GOOD = [OPEN, DIRECTORY, WRITE, SYNC, SEND]
 HALVES = ["7 fdatasync(" + LOG + " <unfinished ...>", "7 <... fdatasync resumed>) = 0 (DELAYED)"]
 TRACES = [  # name, lines, a part of what must be wrong (None: nothing)
