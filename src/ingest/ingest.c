@@ -348,7 +348,26 @@ static uint32_t refuse_overflows(struct ingest_request *rq)
 
 static enum status append(struct ingest_request *rq, struct error *err)
 {
-    return store_append(rq->ig->cfg.store, rq->tenant, rq->rows.v, rq->rows.n, on_stored, rq, err);
+    const struct ingest_limits *l = &rq->limits;
+    const struct store_quota quota = {
+        l->active_services_max, l->active_series_max, l->head_bytes_max};
+    /* By way of a local: once the rows are taken, the request may be gone. */
+    enum store_refused refused;
+    enum status st = store_append_within(rq->ig->cfg.store, rq->tenant, &quota, rq->rows.v,
+        rq->rows.n, on_stored, rq, &refused, err);
+    if (st != ST_OK)
+        rq->store_refused = refused;
+    return st;
+}
+
+static struct str store_reason(enum store_refused refused)
+{
+    static const struct str reasons[] = {[STORE_REFUSED_OTHER] = {"unknown", 7},
+        [STORE_REFUSED_TENANTS] = {"tenants_limit", 13},
+        [STORE_REFUSED_SERVICES] = {"services_limit", 14},
+        [STORE_REFUSED_SERIES] = {"series_limit", 12},
+        [STORE_REFUSED_HEAD] = {"head_limit", 10}};
+    return reasons[refused];
 }
 
 /* The store said ST_OUT_OF_RANGE. True: the request ended or its rows were taken. */
@@ -387,6 +406,6 @@ void ingest_request_run(struct ingest_request *rq)
     st = append(rq, &err);
     if (st == ST_OK || (st == ST_OUT_OF_RANGE && append_without_overflows(rq, &err)))
         return;
-    discard_all(rq, STR("unknown"));
+    discard_all(rq, store_reason(rq->store_refused));
     ingest_request_end(rq, err.code, &err);
 }

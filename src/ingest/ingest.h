@@ -30,6 +30,9 @@ struct ingest_limits {
     bool label_sanitization;          /* false: UTF-8 names are kept as they are */
     int64_t reject_older_than_ns;     /* 1 h */
     int64_t reject_newer_than_ns;     /* 10 min */
+    uint64_t active_series_max;       /* 100,000: since the last cut, see store_quota */
+    uint64_t active_services_max;     /* 1,000 */
+    uint64_t head_bytes_max;          /* the server makes it a quarter of the head */
 };
 void ingest_limits_default(struct ingest_limits *l);
 

@@ -70,6 +70,7 @@ struct ingest_request {
         uint32_t n, cap;
     } rows;
     const struct prof_symbols *checked_sym; /* strings and label sets of it were checked */
+    enum store_refused store_refused;       /* why the store did not take the rows */
     uint32_t n_refused;
     struct error *refusal; /* of the first refused series; push only */
 };

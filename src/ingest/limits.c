@@ -37,6 +37,8 @@ void ingest_limits_default(struct ingest_limits *l)
         .labels_per_series_max = 30,
         .reject_older_than_ns = 3600 * NS_PER_S,
         .reject_newer_than_ns = 600 * NS_PER_S,
+        .active_series_max = 100000,
+        .active_services_max = 1000,
     };
 }
 

@@ -114,15 +114,26 @@ static uint32_t add_string(struct symtab *st, struct str s, uint64_t hash, bool 
     return !index || idmap_put(&st->string_ids, hash, id) ? id : SYM_NONE;
 }
 
-uint32_t symtab_string(struct symtab *st, struct str s)
+static uint32_t find_string(const struct symtab *st, struct str s, uint64_t hash)
 {
-    uint64_t h = hash_str(s);
     uint32_t id;
-    struct idmap_probe p = idmap_start(&st->string_ids, h);
+    struct idmap_probe p = idmap_start(&st->string_ids, hash);
     while (idmap_next(&st->string_ids, &p, &id))
         if (str_eq(sym_string(st, id), s))
             return id;
-    return add_string(st, s, h, true);
+    return SYM_NONE;
+}
+
+uint32_t symtab_find_string(const struct symtab *st, struct str s)
+{
+    return find_string(st, s, hash_str(s));
+}
+
+uint32_t symtab_string(struct symtab *st, struct str s)
+{
+    uint64_t h = hash_str(s);
+    uint32_t id = find_string(st, s, h);
+    return id != SYM_NONE ? id : add_string(st, s, h, true);
 }
 
 bool symtab_add_string(struct symtab *st, struct str s, bool index)

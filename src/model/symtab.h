@@ -73,6 +73,8 @@ struct sym_counts symtab_counts(const struct symtab *st);
 /* Interning: the id of an equal element, new if there is none; SYM_NONE when the id space or the
  * memory is exhausted. Strings are copied. */
 uint32_t symtab_string(struct symtab *st, struct str s);
+/* The id of an equal string, SYM_NONE when there is none. */
+uint32_t symtab_find_string(const struct symtab *st, struct str s);
 uint32_t symtab_function(struct symtab *st, const struct sym_function *f);
 uint32_t symtab_mapping(struct symtab *st, const struct sym_mapping *m);
 /* `lines` has n entries; loc->first_line and n_lines are filled here. */

@@ -284,6 +284,9 @@ void config_limits_ingest(const struct config_limits *l, struct ingest_limits *r
         .label_sanitization = !l->disable_label_sanitization,
         .reject_older_than_ns = oldest_accepted_ns(l),
         .reject_newer_than_ns = MAX(l->reject_newer_than_ns, 0),
+        .active_series_max = at_least_0(l->max_active_series),
+        .active_services_max = at_least_0(l->max_active_services),
+        .head_bytes_max = l->max_head_bytes,
     };
 }
 

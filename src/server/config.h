@@ -50,6 +50,8 @@ struct config_limits {
         max_sessions_per_series;
     bool disable_label_sanitization;
     int64_t reject_older_than_ns, reject_newer_than_ns;
+    int64_t max_active_series, max_active_services;
+    uint64_t max_head_bytes; /* 0: a quarter of the head */
     int64_t max_query_lookback_ns; /* 0: the retention */
     int64_t max_query_length_ns, max_nodes_default, max_nodes_max;
     bool max_nodes_on_select_merge_profile;
@@ -72,6 +74,7 @@ struct config {
     uint64_t head_bytes;  /* 0: 1/4 of memory */
     uint64_t cache_bytes; /* 0: 1/16 of memory */
     uint64_t retention_bytes;
+    int64_t max_tenants;
 
     uint64_t query_memory_bytes; /* 0: 1/4 of memory over the concurrency */
     int64_t query_timeout_ns, query_concurrency, query_queue_max;

@@ -8,17 +8,23 @@
 #include "base/metrics.h"
 #include "server/server_int.h"
 
+/* One tenant's part of the head, unless its limits say otherwise. */
+enum { HEAD_SHARE = 4 };
+
 /* What ingest gets of a tenant; its ingest_config.limits. */
 static void limits_of(void *ctx, struct str tenant, struct ingest_limits *ret_limits)
 {
+    const struct server *s = ctx;
     struct config_limits l;
-    overrides_limits(ctx, tenant, &l);
+    overrides_limits(s->overrides, tenant, &l);
     config_limits_ingest(&l, ret_limits);
+    if (ret_limits->head_bytes_max == 0 && s->config->multitenancy_enabled)
+        ret_limits->head_bytes_max = s->head_bytes / HEAD_SHARE;
 }
 
 struct ingest *handler_ingest_new(struct server *s)
 {
-    struct ingest_config cfg = {.store = s->store, .limits = limits_of, .ctx = s->overrides};
+    struct ingest_config cfg = {.store = s->store, .limits = limits_of, .ctx = s};
     return ingest_new(&cfg);
 }
 

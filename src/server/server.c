@@ -60,7 +60,8 @@ static enum status open_store(struct server *s, struct error *err)
     struct store_config cfg = {
         .dir = dir,
         .fs = &fs_real,
-        .head_bytes_max = c->head_bytes ? c->head_bytes : machine_memory_bytes() / 4,
+        .head_bytes_max = s->head_bytes,
+    s->head_bytes = c->head_bytes ? c->head_bytes : machine_memory_bytes() / 4;
         .segment_bytes_max = WAL_SEGMENT_BYTES,
         .queue_bytes_max = WAL_QUEUE_BYTES,
         .cache_bytes_max = c->cache_bytes ? c->cache_bytes : machine_memory_bytes() / 16,
@@ -70,6 +71,7 @@ static enum status open_store(struct server *s, struct error *err)
     };
     enum status st = store_open(&cfg, &s->store, err);
     if (st != ST_OK && err->os_errno &&
+        .tenants_max = (uint32_t)MIN(MAX(c->max_tenants, 0), INT32_MAX),
         (err->os_errno == EACCES || err->os_errno == EROFS || err->os_errno == EPERM))
         return error_set(err, st, __FILE__, __LINE__,
             "cannot write to the data directory %s: make it writable, or choose another with "

@@ -22,6 +22,7 @@ struct server {
     atomic_bool stopping;       /* /ready says no */
     struct mutex settings_lock; /* the files of settings_rpc.c */
 };
+    uint64_t head_bytes;        /* the bound of the store */
 
 /* Tenants of a request by the server's mode. */
 enum status handler_tenants(

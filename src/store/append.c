@@ -37,6 +37,7 @@ struct append {
     struct xlat *xlats;
     uint32_t n_xlats, cap_xlats;
     struct buf bytes; /* one row's samples */
+    struct quota quota;
     uint32_t n_rows;
     uint64_t n_samples, seq;
     struct error *err;
@@ -256,15 +257,20 @@ static struct dataset *target_of(const struct append *a, const struct store_row 
     return NULL;
 }
 
+static struct dataset *dataset_of(const void *ctx, const struct store_row *row)
+{
+    return target_of(ctx, row);
+}
+
 static int cmp_targets(const void *pa, const void *pb)
 {
     const struct target *a = pa, *b = pb;
     return (a->ds->id > b->ds->id) - (a->ds->id < b->ds->id);
 }
 
-static enum status find_targets(
-    struct append *a, struct str tenant, const struct store_row *rows, uint32_t n_rows)
+static enum status find_targets(struct append *a, const struct store_row *rows, uint32_t n_rows)
 {
+    TRY(quota_admit(&a->quota, rows, n_rows));
     a->targets = ARENA_ARRAY(&a->arena, struct target, MIN(n_rows, (uint32_t)TARGETS_MAX));
     if (!a->targets)
         return no_memory(a);
@@ -274,9 +280,8 @@ static enum status find_targets(
         if (a->n_targets == TARGETS_MAX)
             FAIL(a->err, ST_RESOURCE_EXHAUSTED, "an upload has more than %d services", TARGETS_MAX);
         struct str service = labels_get(rows[i].labels, STR("service_name"));
-        struct dataset *ds = epoch_dataset_get(a->s->epoch, tenant, service);
-        if (!ds)
-            FAIL(a->err, ST_RESOURCE_EXHAUSTED, "more than %d services", DATASETS_MAX);
+        struct dataset *ds = NULL;
+        TRY(quota_dataset(&a->quota, service, &ds));
         a->targets[a->n_targets++] = (struct target){.ds = ds};
     }
     qsort(a->targets, a->n_targets, sizeof *a->targets, cmp_targets);
@@ -332,13 +337,14 @@ static enum status reserve(struct append *a, const struct store_row *rows, uint3
         bytes += row_demand(&rows[i], first, &d);
     }
     for (uint32_t i = 0; i < a->n_targets; i++)
-        bytes += symtab_growth(&a->targets[i].ds->part.sym, &d);
+        bytes += symtab_growth(&a->targets[i].ds->part.sym, &d) +
+                 dataset_growth(a->targets[i].ds, n_rows);
     size_t used = store_head_bytes(a->s);
     if (used + bytes > a->s->cfg.head_bytes_max)
         FAIL(a->err, ST_UNAVAILABLE,
-            "the head is full: %zu bytes in use, %zu needed, %llu allowed (storage.head-bytes-max)",
-            used, bytes, (unsigned long long)a->s->cfg.head_bytes_max);
-    return ST_OK;
+            "the head is full: %zu bytes in use, %zu needed, %llu allowed (store.head-bytes)", used,
+            bytes, (unsigned long long)a->s->cfg.head_bytes_max);
+    return quota_reserve(&a->quota, rows, n_rows, dataset_of, a, bytes);
 }
 
 static struct commit_item *make_item(struct append *a, int64_t base_ns)
@@ -394,10 +400,13 @@ static enum status append_locked(
 }
 
 /* All rows or none: see store.h. An upload without any sample is durable at once. */
-enum status store_append(struct store *s, struct str tenant, const struct store_row *rows,
-    uint32_t n_rows, store_done_fn done, void *ctx, struct error *err)
+enum status store_append_within(struct store *s, struct str tenant, const struct store_quota *quota,
+    const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx,
+    enum store_refused *ret_refused, struct error *err)
 {
     struct append a = {.s = s, .err = err};
+    a.quota = (struct quota){
+        .s = s, .tenant = tenant, .limit = *quota, .arena = &a.arena, .err = err};
     arena_init(&a.arena, GIB);
     buf_init(&a.bytes, FRAME_BYTES_MAX);
     gate_enter(&s->gate);
@@ -405,17 +414,27 @@ enum status store_append(struct store *s, struct str tenant, const struct store_
     if (!s->writable)
         st = error_set(err, ST_UNAVAILABLE, __FILE__, __LINE__, "%s", s->why_not);
     if (st == ST_OK)
-        st = find_targets(&a, tenant, rows, n_rows);
+        st = find_targets(&a, rows, n_rows);
     if (st == ST_OK) {
         a.seq = atomic_fetch_add(&s->next_seq, 1);
         lock_targets(&a);
         st = append_locked(&a, rows, n_rows, done, ctx);
+        quota_release(&a.quota);
         unlock_targets(&a);
     }
+    *ret_refused = a.quota.refused;
     gate_leave(&s->gate);
     buf_done(&a.bytes);
     arena_done(&a.arena);
     if (st == ST_OK && a.n_rows == 0)
         done(ctx, ST_OK, NULL);
     return st;
+}
+
+enum status store_append(struct store *s, struct str tenant, const struct store_row *rows,
+    uint32_t n_rows, store_done_fn done, void *ctx, struct error *err)
+{
+    const struct store_quota none = {0};
+    enum store_refused refused;
+    return store_append_within(s, tenant, &none, rows, n_rows, done, ctx, &refused, err);
 }

@@ -16,6 +16,8 @@ struct epoch *epoch_new(uint64_t no)
     ep->refs = 1;
     ep->begun_mono_ns = clock_mono_ns();
     mutex_init(&ep->lock, "store.epoch", RANK_STORE);
+    idmap_init(&ep->tenant_ids, &ep->index_bytes);
+    segvec_init(&ep->tenants, sizeof(struct tenant_use *), DATASETS_MAX, &ep->index_bytes);
     idmap_init(&ep->dataset_ids, &ep->index_bytes);
     segvec_init(&ep->datasets, sizeof(struct dataset *), DATASETS_MAX, &ep->index_bytes);
     return ep;
@@ -44,16 +46,61 @@ void epoch_unref(struct epoch *ep)
         return;
     for (uint32_t i = 0; i < ep->n_datasets; i++)
         dataset_free(epoch_dataset(ep, i));
+    for (uint32_t i = 0; i < ep->tenants.n; i++)
+        mem_free(*SEGVEC_AT(&ep->tenants, struct tenant_use *, i));
+    segvec_done(&ep->tenants);
+    idmap_done(&ep->tenant_ids);
     segvec_done(&ep->datasets);
     idmap_done(&ep->dataset_ids);
     mutex_done(&ep->lock);
     mem_free(ep);
 }
 
+static struct tenant_use *find_tenant(const struct epoch *ep, struct str tenant)
+{
+    uint32_t i;
+    struct idmap_probe p = idmap_start(&ep->tenant_ids, hash_str(tenant));
+    while (idmap_next(&ep->tenant_ids, &p, &i)) {
+        struct tenant_use *use = *SEGVEC_AT(&ep->tenants, struct tenant_use *, i);
+        if (str_eq(use->tenant, tenant))
+            return use;
+    }
+    return NULL;
+}
+
+/* The name is stored behind the struct. There are at most as many tenants as datasets. */
+static struct tenant_use *get_tenant(struct epoch *ep, struct str tenant)
+{
+    struct tenant_use *use = find_tenant(ep, tenant);
+    if (use)
+        return use;
+    use = mem_new(sizeof *use + tenant.n);
+    char *name = (char *)(use + 1);
+    if (tenant.n)
+        memcpy(name, tenant.p, tenant.n);
+    use->tenant = str_make(name, tenant.n);
+    struct tenant_use **slot = segvec_push(&ep->tenants);
+    ASSERT(slot);
+    *slot = use;
+    ASSERT(idmap_put(&ep->tenant_ids, hash_str(use->tenant), ep->tenants.n - 1));
+    return use;
+}
+
+struct tenant_use *epoch_tenant_find(struct epoch *ep, struct str tenant, uint32_t *ret_tenants)
+{
+    mutex_lock(&ep->lock);
+    struct tenant_use *use = find_tenant(ep, tenant);
+    if (ret_tenants)
+        *ret_tenants = ep->tenants.n;
+    mutex_unlock(&ep->lock);
+    return use;
+}
+
 struct dataset *dataset_new(struct epoch *ep, uint32_t id, struct str tenant, struct str service)
 {
     struct dataset *ds = mem_new(sizeof *ds);
     ds->epoch = ep;
+    ds->use = ep ? get_tenant(ep, tenant) : NULL;
     ds->id = id;
     arena_init(&ds->memory, SIZE_MAX);
     mutex_init(&ds->lock, "store.dataset", RANK_DATASET);
@@ -76,28 +123,61 @@ struct dataset *dataset_new(struct epoch *ep, uint32_t id, struct str tenant, st
     return ds;
 }
 
-struct dataset *epoch_dataset_get(struct epoch *ep, struct str tenant, struct str service)
+static struct dataset *find_dataset(
+    const struct epoch *ep, uint64_t hash, struct str tenant, struct str service)
 {
-    uint64_t h = hash_u64(hash_str(tenant), hash_str(service));
-    struct dataset *ds = NULL;
     uint32_t id;
-    mutex_lock(&ep->lock);
-    struct idmap_probe p = idmap_start(&ep->dataset_ids, h);
-    while (!ds && idmap_next(&ep->dataset_ids, &p, &id)) {
+    struct idmap_probe p = idmap_start(&ep->dataset_ids, hash);
+    while (idmap_next(&ep->dataset_ids, &p, &id)) {
         struct dataset *d = epoch_dataset(ep, id);
         if (str_eq(d->part.tenant, tenant) && str_eq(d->part.service, service))
-            ds = d;
+            return d;
     }
-    if (!ds) {
-        struct dataset **slot = segvec_push(&ep->datasets);
-        if (slot) {
-            *slot = ds = dataset_new(ep, ep->datasets.n - 1, tenant, service);
-            ASSERT(idmap_put(&ep->dataset_ids, h, ds->id));
-            atomic_store_explicit(&ep->n_datasets, ep->datasets.n, memory_order_release);
-        }
-    }
+    return NULL;
+}
+
+static uint64_t dataset_hash(struct str tenant, struct str service)
+{
+    return hash_u64(hash_str(tenant), hash_str(service));
+}
+
+struct dataset *epoch_dataset_find(struct epoch *ep, struct str tenant, struct str service)
+{
+    mutex_lock(&ep->lock);
+    struct dataset *ds = find_dataset(ep, dataset_hash(tenant, service), tenant, service);
     mutex_unlock(&ep->lock);
     return ds;
+}
+
+static struct dataset *make_dataset(
+    struct epoch *ep, uint64_t hash, struct str tenant, struct str service)
+{
+    struct dataset **slot = segvec_push(&ep->datasets);
+    if (!slot)
+        return NULL;
+    struct dataset *ds = *slot = dataset_new(ep, ep->datasets.n - 1, tenant, service);
+    ASSERT(idmap_put(&ep->dataset_ids, hash, ds->id));
+    atomic_fetch_add(&ds->use->services, 1);
+    atomic_store_explicit(&ep->n_datasets, ep->datasets.n, memory_order_release);
+    return ds;
+}
+
+struct dataset *epoch_dataset_get_within(struct epoch *ep, struct str tenant, struct str service,
+    uint32_t services_max, uint32_t tenants_max)
+{
+    uint64_t h = dataset_hash(tenant, service);
+    mutex_lock(&ep->lock);
+    struct dataset *ds = find_dataset(ep, h, tenant, service);
+    const struct tenant_use *use = ds ? ds->use : find_tenant(ep, tenant);
+    if (!ds && (use ? use->services < services_max : ep->tenants.n < tenants_max))
+        ds = make_dataset(ep, h, tenant, service);
+    mutex_unlock(&ep->lock);
+    return ds;
+}
+
+struct dataset *epoch_dataset_get(struct epoch *ep, struct str tenant, struct str service)
+{
+    return epoch_dataset_get_within(ep, tenant, service, UINT32_MAX, UINT32_MAX);
 }
 
 struct marks dataset_marks(const struct dataset *ds)
@@ -132,22 +212,40 @@ static bool series_fill(struct dataset *ds, struct part_series *s, const uint32_
     return true;
 }
 
+static uint64_t series_hash(const uint32_t *ids, uint32_t n_labels, uint32_t n_types)
+{
+    return hash_u64(hash_bytes(ids, 2 * (n_labels + n_types + 1) * sizeof *ids), n_types);
+}
+
+static uint32_t find_series(const struct dataset *ds, uint64_t hash, const uint32_t *ids,
+    uint32_t n_labels, uint32_t n_types)
+{
+    uint32_t id;
+    struct idmap_probe p = idmap_start(&ds->series_ids, hash);
+    while (idmap_next(&ds->series_ids, &p, &id)) {
+        const struct part_series *s = part_series(&ds->part, id);
+        if (s->n_labels == n_labels && s->n_types == n_types &&
+            memcmp(s->ids, ids, part_series_n_ids(s) * sizeof *ids) == 0)
+            return id;
+    }
+    return UINT32_MAX;
+}
+
+bool dataset_has_series(
+    const struct dataset *ds, const uint32_t *ids, uint32_t n_labels, uint32_t n_types)
+{
+    uint64_t h = series_hash(ids, n_labels, n_types);
+    return find_series(ds, h, ids, n_labels, n_types) != UINT32_MAX;
+}
+
 uint32_t dataset_series(
     struct dataset *ds, const uint32_t *ids, uint32_t n_labels, uint32_t n_types, bool index)
 {
-    uint32_t n_ids = 2 * (n_labels + n_types + 1), id;
-    uint64_t h = 0;
     ASSERT(n_types >= 1 && n_types <= SAMPLE_TYPES_MAX);
-    if (index) {
-        h = hash_u64(hash_bytes(ids, n_ids * sizeof *ids), n_types);
-        struct idmap_probe p = idmap_start(&ds->series_ids, h);
-        while (idmap_next(&ds->series_ids, &p, &id)) {
-            const struct part_series *s = part_series(&ds->part, id);
-            if (s->n_labels == n_labels && s->n_types == n_types &&
-                memcmp(s->ids, ids, n_ids * sizeof *ids) == 0)
-                return id;
-        }
-    }
+    uint64_t h = index ? series_hash(ids, n_labels, n_types) : 0;
+    uint32_t id = index ? find_series(ds, h, ids, n_labels, n_types) : UINT32_MAX;
+    if (id != UINT32_MAX)
+        return id;
     struct part_series *s = segvec_push(&ds->part.series);
     if (!s)
         return UINT32_MAX;
@@ -157,6 +255,8 @@ uint32_t dataset_series(
         ds->part.series.n--;
         return UINT32_MAX;
     }
+    if (ds->use)
+        atomic_fetch_add(&ds->use->series, 1);
     return id;
 }
 
@@ -172,11 +272,19 @@ bool dataset_row(struct dataset *ds, const struct part_row *row)
     return true;
 }
 
+size_t dataset_growth(const struct dataset *ds, uint32_t rows)
+{
+    return segvec_growth(&ds->part.rows, rows) + segvec_growth(&ds->part.series, rows) +
+           idmap_growth(&ds->series_ids, rows) + ds->memory.next;
+}
+
 void dataset_charge(struct dataset *ds)
 {
     size_t now = sizeof *ds + ds->index_bytes + ds->memory.used + ds->part.sym.bytes;
-    if (ds->epoch)
+    if (ds->epoch) {
         atomic_fetch_add(&ds->epoch->bytes, now - ds->charged);
+        atomic_fetch_add(&ds->use->bytes, now - ds->charged);
+    }
     ds->charged = now;
 }
 

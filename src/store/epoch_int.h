@@ -19,10 +19,19 @@ struct marks {
     uint32_t series, rows;
 };
 
+/* What one tenant has in an epoch: made with its first dataset, gone with the epoch. */
+struct tenant_use {
+    struct str tenant;
+    _Atomic uint32_t services, series;
+    _Atomic uint32_t series_coming; /* reserved by appends that have not made them yet */
+    _Atomic size_t bytes;
+};
+
 struct dataset {
     struct part part; /* first: a part pointer is a dataset pointer */
     struct epoch *epoch;
-    uint32_t id; /* in the epoch, by creation */
+    struct tenant_use *use; /* of the epoch; NULL when there is no epoch */
+    uint32_t id;            /* in the epoch, by creation */
 
     struct mutex lock;       /* guards everything below and the writer's side of part */
     struct idmap series_ids; /* by part_series.ids */
@@ -40,7 +49,9 @@ struct epoch {
     _Atomic size_t bytes; /* of all datasets */
     int64_t begun_mono_ns;
 
-    struct mutex lock; /* guards the two below against other writers */
+    struct mutex lock; /* guards what is below against other writers */
+    struct idmap tenant_ids;
+    struct segvec tenants; /* struct tenant_use * */
     struct idmap dataset_ids;
     struct segvec datasets; /* struct dataset * */
     _Atomic uint32_t n_datasets;
@@ -62,8 +73,14 @@ static inline struct dataset *epoch_dataset(const struct epoch *ep, uint32_t i)
 
 /* Finds or makes; NULL when the epoch has DATASETS_MAX. */
 struct dataset *epoch_dataset_get(struct epoch *ep, struct str tenant, struct str service);
+/* The same; NULL also when the tenant has services_max, or is new and there are tenants_max. */
+struct dataset *epoch_dataset_get_within(struct epoch *ep, struct str tenant, struct str service,
+    uint32_t services_max, uint32_t tenants_max);
+struct dataset *epoch_dataset_find(struct epoch *ep, struct str tenant, struct str service);
+/* NULL when the tenant has nothing here. *ret_tenants (may be NULL): how many have something. */
+struct tenant_use *epoch_tenant_find(struct epoch *ep, struct str tenant, uint32_t *ret_tenants);
 
-/* A dataset on its own, as block readers make it: ep may be NULL. */
+/* A dataset; block readers have no epoch, others hold its lock. */
 struct dataset *dataset_new(struct epoch *ep, uint32_t id, struct str tenant, struct str service);
 void dataset_free(struct dataset *ds);
 
@@ -72,8 +89,14 @@ struct marks dataset_marks(const struct dataset *ds);
  * full. Under the lock. */
 uint32_t dataset_series(
     struct dataset *ds, const uint32_t *ids, uint32_t n_labels, uint32_t n_types, bool index);
+/* Whether the series is there. Under the lock. */
+bool dataset_has_series(
+    const struct dataset *ds, const uint32_t *ids, uint32_t n_labels, uint32_t n_types);
 /* Appends a row; bytes are copied. False when full. Under the lock. */
 bool dataset_row(struct dataset *ds, const struct part_row *row);
+/* The most its tables of rows and series may grow by, and one more chunk of memory. Under the lock.
+ */
+size_t dataset_growth(const struct dataset *ds, uint32_t rows);
 /* Brings the epoch's account up to date. Under the lock. */
 void dataset_charge(struct dataset *ds);
 /* No more data: frees what only interning needs. */

@@ -1,6 +1,6 @@
 /* The maintainer: one thread that decides when to cut and when to expire.
  *
- *   every second      the head above half its bound: cut
+ *   every second      the head above half its bound, or a tenant above half its share: cut
  *   hh:02             a new hour of the wall clock, two minutes in (uploads of the last seconds
  * arrive late): cut at once           sealed epochs that wait (replayed at start, or failed): cut
  *   every minute      retention, gauges
@@ -34,6 +34,8 @@ static const char *reason_to_cut(struct store *s)
     metric_set(M_EPOCHS, epochs);
     if (bytes > s->cfg.head_bytes_max / 2)
         return "bytes";
+    if (atomic_exchange(&s->tenant_half, false))
+        return "tenant";
     if (hour != s->cut_hour) {
         s->cut_hour = hour;
         return "hour";

@@ -24,6 +24,7 @@ struct store_config {
     uint64_t retention_bytes;   /* most bytes of blocks; 0 = no bound */
     bool no_maintenance;        /* tests: no thread; store_cut and store_expire do the work */
     bool cut_on_close;          /* everything is in blocks when store_close returns */
+    uint32_t tenants_max;       /* that write between two cuts; 0 = no bound */
     int64_t log_retry_ns;       /* pause between tries to begin a new log; 0 = one second */
 };
 
@@ -43,10 +44,32 @@ struct store_row {
 
 typedef void (*store_done_fn)(void *ctx, enum status st, const struct error *err);
 
+/* Why an append was refused, for those who count; STORE_REFUSED_OTHER: none of these. */
+enum store_refused {
+    STORE_REFUSED_OTHER,
+    STORE_REFUSED_TENANTS,
+    STORE_REFUSED_SERVICES,
+    STORE_REFUSED_SERIES,
+    STORE_REFUSED_HEAD,
+};
+
+/* What a tenant may have; 0 = no bound. Active is what was written since the last cut (at least
+ * once an hour): services and series are counted in the epoch that takes data, bytes in all that
+ * are in memory. */
+struct store_quota {
+    uint64_t services_max, series_max, head_bytes_max;
+};
+
 /* All rows or none. A status other than ST_OK: nothing was enqueued, `done` will not be called
  * (ST_RESOURCE_EXHAUSTED: a limit, named; ST_UNAVAILABLE: the log is down or its queue full). */
 enum status store_append(struct store *s, struct str tenant, const struct store_row *rows,
     uint32_t n_rows, store_done_fn done, void *ctx, struct error *err);
+
+/* The same within a tenant's quota: ST_RESOURCE_EXHAUSTED names the limit, the value now and the
+ * setting. Series and services that exist are never refused. */
+enum status store_append_within(struct store *s, struct str tenant, const struct store_quota *quota,
+    const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx,
+    enum store_refused *ret_refused, struct error *err);
 
 /* Begins a new epoch: what comes from now on goes into a new log. */
 void store_seal(struct store *s);

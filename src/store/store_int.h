@@ -71,7 +71,8 @@ struct store {
     struct mutex wake_lock;
     struct cond wake;
     bool stop_now;
-    int64_t cut_hour; /* of the wall clock, the last one that was cut for */
+    atomic_bool tenant_half; /* a tenant has half of its share of the head: cut soon */
+    int64_t cut_hour;        /* of the wall clock, the last one that was cut for */
 };
 
 /* commit.c */
@@ -133,6 +134,29 @@ void dir_names_done(struct dir_names *n);
 void store_epochs_add(struct store *s, struct epoch *ep); /* takes the reference */
 void store_epochs_add_locked(struct store *s, struct epoch *ep);
 size_t store_head_bytes(struct store *s);
+
+/* quota.c */
+struct quota {
+    struct store *s;
+    struct str tenant;
+    struct store_quota limit;
+    struct arena *arena; /* scratch */
+    struct tenant_use *use;
+    uint32_t series_coming; /* that this append reserved in `use` */
+    size_t head_bytes;      /* of the tenant, before the append */
+    enum store_refused refused;
+    struct error *err;
+};
+/* No lock but the gate is held. Before datasets are made: fails when the new ones would be too
+ * many, or when their series would. */
+enum status quota_admit(struct quota *q, const struct store_row *rows, uint32_t n_rows);
+/* The dataset of a service, made if it is new; fails when there are too many. */
+enum status quota_dataset(struct quota *q, struct str service, struct dataset **ret_ds);
+/* With the locks of all datasets held. `bytes`: the most the append may add. */
+enum status quota_reserve(struct quota *q, const struct store_row *rows, uint32_t n_rows,
+    struct dataset *(*dataset_of)(const void *ctx, const struct store_row *row), const void *ctx,
+    size_t bytes);
+void quota_release(struct quota *q); /* the append is over */
 
 /* append.c */
 enum { FRAME_BYTES_MAX = 48 << 20 };

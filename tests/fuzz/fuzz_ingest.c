@@ -60,9 +60,12 @@ static void check_row(const struct store_row *row)
     }
 }
 
-enum status store_append(struct store *s, struct str tenant, const struct store_row *rows,
-    uint32_t n_rows, store_done_fn done, void *ctx, struct error *err)
+enum status store_append_within(struct store *s, struct str tenant, const struct store_quota *quota,
+    const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx,
+    enum store_refused *ret_refused, struct error *err)
 {
+    (void)quota;
+    *ret_refused = STORE_REFUSED_OTHER;
     (void)s;
     (void)tenant;
     (void)err;

@@ -1,7 +1,7 @@
 /* For tests of src/ingest: a store that records, a done that remembers, and small profiles.
  *
- * store_append is defined here, so a test must be linked before the real store's archive (as an
- * executable always is). One include per test binary. */
+ * store_append_within is defined here, so a test must be linked before the real store's archive (as
+ * an executable always is). One include per test binary. */
 #ifndef TESTS_UNIT_INGEST_FIXTURE_H
 #define TESTS_UNIT_INGEST_FIXTURE_H
 
@@ -130,9 +130,12 @@ static void fake_add_totals(const struct store_row *row)
                 p->values[(size_t)(row->samples ? row->samples[i] : i) * p->n_types + k];
 }
 
-enum status store_append(struct store *s, struct str tenant, const struct store_row *rows,
-    uint32_t n_rows, store_done_fn done, void *ctx, struct error *err)
+enum status store_append_within(struct store *s, struct str tenant, const struct store_quota *quota,
+    const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx,
+    enum store_refused *ret_refused, struct error *err)
 {
+    (void)quota;
+    *ret_refused = STORE_REFUSED_OTHER;
     assert_non_null(s);
     assert_true(tenant.n > 0 && n_rows > 0);
     fake.calls++;
