@@ -51,7 +51,7 @@ struct config_limits {
     bool disable_label_sanitization;
     int64_t reject_older_than_ns, reject_newer_than_ns;
     int64_t max_active_series, max_active_services;
-    uint64_t max_head_bytes; /* 0: a quarter of the head */
+    uint64_t max_head_bytes;       /* 0: a quarter of the head */
     int64_t max_query_lookback_ns; /* 0: the retention */
     int64_t max_query_length_ns, max_nodes_default, max_nodes_max;
     bool max_nodes_on_select_merge_profile;

@@ -57,21 +57,21 @@ static enum status open_store(struct server *s, struct error *err)
     if (snprintf(dir, sizeof dir, "%.*s", STR_ARG(given)) >= PATH_BYTES)
         FAIL(err, ST_INVALID_ARGUMENT, "the path of the data directory is too long");
     make_parents(dir);
+    s->head_bytes = c->head_bytes ? c->head_bytes : machine_memory_bytes() / 4;
     struct store_config cfg = {
         .dir = dir,
         .fs = &fs_real,
         .head_bytes_max = s->head_bytes,
-    s->head_bytes = c->head_bytes ? c->head_bytes : machine_memory_bytes() / 4;
         .segment_bytes_max = WAL_SEGMENT_BYTES,
         .queue_bytes_max = WAL_QUEUE_BYTES,
         .cache_bytes_max = c->cache_bytes ? c->cache_bytes : machine_memory_bytes() / 16,
         .retention_ns = config_limits_retention_ns(&c->limits),
         .retention_bytes = c->retention_bytes,
+        .tenants_max = (uint32_t)MIN(MAX(c->max_tenants, 0), INT32_MAX),
         .cut_on_close = true,
     };
     enum status st = store_open(&cfg, &s->store, err);
     if (st != ST_OK && err->os_errno &&
-        .tenants_max = (uint32_t)MIN(MAX(c->max_tenants, 0), INT32_MAX),
         (err->os_errno == EACCES || err->os_errno == EROFS || err->os_errno == EPERM))
         return error_set(err, st, __FILE__, __LINE__,
             "cannot write to the data directory %s: make it writable, or choose another with "

@@ -19,10 +19,10 @@ struct server {
     struct http_server *http;
     uint64_t body_bytes_max; /* of one upload, over all tenants */
     int64_t start_wall_ns;
+    uint64_t head_bytes;        /* the bound of the store */
     atomic_bool stopping;       /* /ready says no */
     struct mutex settings_lock; /* the files of settings_rpc.c */
 };
-    uint64_t head_bytes;        /* the bound of the store */
 
 /* Tenants of a request by the server's mode. */
 enum status handler_tenants(
