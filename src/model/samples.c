@@ -334,10 +334,11 @@ enum status samples_decode(struct str bytes, uint32_t n_types, uint32_t type, st
     if (arena->full)
         FAIL(err, ST_RESOURCE_EXHAUSTED, "out of memory for decoded samples");
     for (uint32_t i = 0; i < r.n; i++) {
-        uint64_t value;
+        uint64_t value = 0;
         node += cursor_uvarint(&r.nodes);
-        if (node > UINT32_MAX || __builtin_mul_overflow(cursor_uvarint(&values), unit, &value) ||
-            value > INT64_MAX)
+        if (has && __builtin_mul_overflow(cursor_uvarint(&values), unit, &value))
+            return bad(err);
+        if (node > UINT32_MAX || value > INT64_MAX)
             return bad(err);
         to_nodes[i] = (uint32_t)node;
         to_values[i] = (int64_t)value;

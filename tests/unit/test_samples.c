@@ -102,6 +102,33 @@ static void test_spans_kept(void **state)
     buf_done(&out);
 }
 
+/* A row of a series that was lost has fewer columns than the series says: the others read 0. */
+static void test_fewer_columns(void **state)
+{
+    struct sample_in in[2] = {{.node = 1, .values = {5}}, {.node = 3, .values = {7}}};
+    uint32_t n = 2;
+    int64_t totals[SAMPLE_TYPES_MAX];
+    struct arena arena;
+    struct buf bytes;
+    (void)state;
+    arena_init(&arena, MIB);
+    buf_init(&bytes, MIB);
+    assert_int_equal(samples_encode(in, &n, 1, &arena, &bytes, totals, NULL), ST_OK);
+    for (uint32_t k = 0; k < SAMPLE_TYPES_MAX; k++) {
+        struct samples out;
+        int64_t sums[4] = {0};
+        assert_int_equal(
+            samples_decode(buf_view(&bytes), SAMPLE_TYPES_MAX, k, &arena, &out, NULL), ST_OK);
+        assert_int_equal(out.n, 2);
+        assert_int_equal(out.nodes[1], 3);
+        assert_int_equal(out.values[1], k ? 0 : 7);
+        assert_int_equal(samples_sum(buf_view(&bytes), SAMPLE_TYPES_MAX, k, sums, 4, NULL), ST_OK);
+        assert_int_equal(sums[3], k ? 0 : 7);
+    }
+    buf_done(&bytes);
+    arena_done(&arena);
+}
+
 static void test_overflow(void **state)
 {
     (void)state;
@@ -228,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_spans_kept),
+        cmocka_unit_test(test_fewer_columns),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_symtab),
