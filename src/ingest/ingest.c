@@ -76,10 +76,20 @@ enum status ingest_arena_full(const struct arena *arena, struct error *err)
         err, ST_RESOURCE_EXHAUSTED, "the upload needs more than %zu bytes of memory", arena->limit);
 }
 
-void ingest_count_discarded(struct str tenant, struct str reason, double profiles, double bytes)
+void ingest_count_discarded(struct ingest_request *rq, struct str service, struct str reason,
+    uint64_t profiles, double bytes, const struct error *err)
 {
-    metric_add(M_DISCARDED_SAMPLES, profiles, reason, tenant);
-    metric_add(M_DISCARDED_BYTES, bytes, reason, tenant);
+    metric_add(M_DISCARDED_SAMPLES, (double)profiles, reason, rq->tenant);
+    metric_add(M_DISCARDED_BYTES, bytes, reason, rq->tenant);
+    if (profiles)
+        refusals_note(rq->ig->cfg.refusals, rq->tenant, service, reason, profiles, error_str(err),
+            rq->now_ns);
+}
+
+static struct str service_of(const struct ingest_series *s)
+{
+    struct str service = labels_get(s->labels, STR("service_name"));
+    return service.p ? service : STR_EMPTY;
 }
 
 void ingest_request_end(struct ingest_request *rq, enum status st, const struct error *err)
@@ -94,17 +104,24 @@ void ingest_request_end(struct ingest_request *rq, enum status st, const struct 
 }
 
 /* The whole request under one reason. */
-static void discard_all(struct ingest_request *rq, struct str reason)
+static void discard_all(struct ingest_request *rq, struct str reason, const struct error *err)
 {
     double bytes = 0;
     uint32_t n = 0;
+    struct str service = STR_EMPTY;
     for (uint32_t i = 0; i < rq->series.n; i++) {
-        if (rq->series.v[i].refused)
+        struct ingest_series *s = &rq->series.v[i];
+        if (s->refused)
             continue; /* counted when it was */
-        bytes += (double)rq->series.v[i].size_bytes;
+        if (n && !str_eq(service, service_of(s))) {
+            ingest_count_discarded(rq, service, reason, n, bytes, err);
+            bytes = n = 0;
+        }
+        service = service_of(s);
+        bytes += (double)s->size_bytes;
         n++;
     }
-    ingest_count_discarded(rq->tenant, reason, n, bytes);
+    ingest_count_discarded(rq, service, reason, n, bytes, err);
 }
 
 /* §2.9: how /ingest writes what the pipeline says about series `index`. */
@@ -171,12 +188,12 @@ static enum status charge(struct ingest_request *rq, struct error *err)
     const struct ingest_limits *l = &rq->limits;
     if (rate_take(rq->ig->rate, rq->tenant, l->rate_bytes_per_s, l->burst_bytes, total, rq->now_ns))
         return ST_OK;
-    discard_all(rq, STR("rate_limited"));
     char limit[32], adding[32];
     ingest_size_text((uint64_t)l->rate_bytes_per_s, 1024, limit);
     ingest_size_text(total, 1024, adding);
     error_set(err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__,
         "push rate limit (%s) exceeded while adding %s", limit, adding);
+    discard_all(rq, STR("rate_limited"), err);
     return shape_error(rq, 0, ST_RESOURCE_EXHAUSTED, err);
 }
 
@@ -260,16 +277,17 @@ static enum status process_all(struct ingest_request *rq, struct error *err)
         struct ingest_series *s = &rq->series.v[i];
         enum status st = process(rq, s, err);
         if (rq->arena->full) {
-            discard_all(rq, STR("profile_size_limit"));
-            return ingest_shape_arena_full(rq, err);
+            st = ingest_shape_arena_full(rq, err);
+            discard_all(rq, STR("profile_size_limit"), err);
+            return st;
         }
         if (st == ST_OK)
             continue;
         if (rq->family != FAMILY_PUSH) {
-            discard_all(rq, s->reason);
+            discard_all(rq, s->reason, err);
             return shape_error(rq, i, st, err);
         }
-        ingest_count_discarded(rq->tenant, s->reason, 1, (double)s->size_bytes);
+        ingest_count_discarded(rq, service_of(s), s->reason, 1, (double)s->size_bytes, err);
         refuse(rq, s, err);
     }
     return rq->arena->full ? ingest_shape_arena_full(rq, err) : ST_OK;
@@ -332,7 +350,8 @@ static uint32_t refuse_overflows(struct ingest_request *rq)
             error_set(&err, ST_INVALID_ARGUMENT, __FILE__, __LINE__,
                 "the profile with labels '%.*s' has values whose sum exceeds 64 bits",
                 STR_ARG(labels));
-            ingest_count_discarded(rq->tenant, STR("malformed_profile"), 1, (double)s->size_bytes);
+            ingest_count_discarded(
+                rq, service_of(s), STR("malformed_profile"), 1, (double)s->size_bytes, &err);
             refuse(rq, s, &err);
             refused++;
             s->n_rows = 0;
@@ -406,6 +425,6 @@ void ingest_request_run(struct ingest_request *rq)
     st = append(rq, &err);
     if (st == ST_OK || (st == ST_OUT_OF_RANGE && append_without_overflows(rq, &err)))
         return;
-    discard_all(rq, store_reason(rq->store_refused));
+    discard_all(rq, store_reason(rq->store_refused), &err);
     ingest_request_end(rq, err.code, &err);
 }

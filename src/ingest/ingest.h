@@ -11,6 +11,7 @@
 #define INGEST_INGEST_H
 
 #include "codec/messages.h"
+#include "ingest/refusals.h"
 #include "store/store.h"
 
 /* Of a tenant; 0 = off unless said. Defaults in ingest_limits_default. */
@@ -41,6 +42,7 @@ struct ingest_config {
     /* The limits of a tenant now; called once per upload. */
     void (*limits)(void *ctx, struct str tenant, struct ingest_limits *ret_limits);
     void *ctx;
+    struct refusals *refusals; /* told of everything that is not stored; may be NULL */
 };
 
 struct ingest;

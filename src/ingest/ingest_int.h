@@ -84,8 +84,9 @@ struct ingest_series *ingest_request_add(struct ingest_request *rq);
 void ingest_request_run(struct ingest_request *rq);
 /* Ends a request that did not come as far: `st` and `err` as the client shall see them. */
 void ingest_request_end(struct ingest_request *rq, enum status st, const struct error *err);
-/* Counts profiles that will not be stored. */
-void ingest_count_discarded(struct str tenant, struct str reason, double profiles, double bytes);
+/* Counts profiles that will not be stored, and tells the refusals why. */
+void ingest_count_discarded(struct ingest_request *rq, struct str service, struct str reason,
+    uint64_t profiles, double bytes, const struct error *err);
 /* The status for a full arena; the edge decides by arena->full. */
 enum status ingest_arena_full(const struct arena *arena, struct error *err);
 /* The answer to a request whose arena is full. */

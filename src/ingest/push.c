@@ -59,10 +59,11 @@ static enum status over_body_limit(struct ingest_request *rq, uint64_t bytes, st
 {
     char text[32];
     ingest_size_text(rq->limits.body_bytes_max, 1000, text);
+    error_set(err, ST_INVALID_ARGUMENT, __FILE__, __LINE__,
+        "uncompressed batched profile payload size exceeds limit of %s", text);
     ingest_count_discarded(
-        rq->tenant, STR("body_size_limit_exceeded"), rq->series.n, (double)bytes);
-    FAIL(err, ST_INVALID_ARGUMENT, "uncompressed batched profile payload size exceeds limit of %s",
-        text);
+        rq, STR_EMPTY, STR("body_size_limit_exceeded"), rq->series.n, (double)bytes, err);
+    return ST_INVALID_ARGUMENT;
 }
 
 static enum status decode_all(

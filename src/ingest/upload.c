@@ -102,7 +102,7 @@ static enum status upload(struct upload_ctx *u, struct error *err)
         u->reason = STR("profile_size_limit");
         st = ingest_shape_arena_full(u->rq, err);
     }
-    ingest_count_discarded(u->rq->tenant, u->reason, 1, (double)u->up->body.n);
+    ingest_count_discarded(u->rq, u->name.name, u->reason, 1, (double)u->up->body.n, err);
     return st;
 }
 

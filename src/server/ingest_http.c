@@ -24,7 +24,8 @@ static void limits_of(void *ctx, struct str tenant, struct ingest_limits *ret_li
 
 struct ingest *handler_ingest_new(struct server *s)
 {
-    struct ingest_config cfg = {.store = s->store, .limits = limits_of, .ctx = s};
+    struct ingest_config cfg = {
+        .store = s->store, .limits = limits_of, .ctx = s, .refusals = s->refusals};
     return ingest_new(&cfg);
 }
 
@@ -120,6 +121,22 @@ static void handle_push(struct connect_call *call, const void *request, void *ct
     ingest_push(s->ingest, &push, push_done, call);
 }
 
+/* What of the tenant's uploads was not taken, and which setting would change it. */
+static void handle_refusals(struct http_request *rq, void *ctx)
+{
+    struct server *s = ctx;
+    struct error err = {0};
+    struct str tenant;
+    if (handler_tenant(s, rq, &tenant, &err) != ST_OK) {
+        http_reply_error(rq, &err);
+        return;
+    }
+    struct http_response rs = {.status = 200, .content_type = STR("application/json")};
+    buf_init(&rs.body, MIB);
+    refusals_json(s->refusals, tenant, &rs.body);
+    http_reply(rq, &rs);
+}
+
 void ingest_http_routes(struct server *s, struct route_list *l)
 {
     struct http_route r = {
@@ -135,6 +152,14 @@ void ingest_http_routes(struct server *s, struct route_list *l)
     r.path = "/pyroscope/ingest";
     r.name = "pyroscope_ingest";
     route_add(l, &r);
+    struct http_route refusals = {
+        .methods = HTTP_M_GET,
+        .path = "/api/everflame/v1/refusals",
+        .name = "refusals",
+        .handler = handle_refusals,
+        .ctx = s,
+    };
+    route_add(l, &refusals);
     struct connect_method push = {
         .path = "/push.v1.PusherService/Push",
         .name = "push_v1_pusherservice_push",

@@ -80,6 +80,13 @@ static enum status open_store(struct server *s, struct error *err)
     return st;
 }
 
+static enum status open_refusals(struct server *s, struct error *err)
+{
+    char dir[PATH_BYTES];
+    snprintf(dir, sizeof dir, "%.*s", STR_ARG(config_data_dir(s->config)));
+    return refusals_open(&fs_real, dir, &s->refusals, err);
+}
+
 static enum status start_queries(struct server *s, uint32_t processors, struct error *err)
 {
     const struct config *c = s->config;
@@ -158,6 +165,9 @@ static enum status start(struct server *s, struct route_list *routes, struct err
         st = overrides_start(s->overrides, err);
     if (st != ST_OK)
         return error_wrap(err, st, "error initialising module: runtime-config");
+    st = open_refusals(s, err);
+    if (st != ST_OK)
+        return error_wrap(err, st, "error initialising module: distributor");
     s->ingest = handler_ingest_new(s);
     st = start_queries(s, processors, err);
     if (st != ST_OK)
@@ -177,6 +187,7 @@ static void stop(struct server *s)
         http_server_stop(s->http, s->config->graceful_shutdown_timeout_ns);
     query_pool_stop(s->queries);
     ingest_free(s->ingest);
+    refusals_close(s->refusals);
     overrides_close(s->overrides);
     store_close(s->store);
 }

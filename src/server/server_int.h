@@ -14,6 +14,7 @@ struct server {
     struct config *config;
     struct overrides *overrides;
     struct store *store;
+    struct refusals *refusals;
     struct ingest *ingest;
     struct query_pool *queries;
     struct http_server *http;
