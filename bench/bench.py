@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 MIXES = ["java-rfc", "java-spring", "go-sdk", "python", "rust", "drifting"]
 CPU_TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
-WINDOW_S = 10
+WINDOW_S, SERVICES = 10, 9
 QUERIER = "/querier.v1.QuerierService/"
 
 
@@ -111,8 +111,8 @@ def ask(server, path, message, least, seconds):
 
 def measure(opt, mix, uploads):
     """One mix on a fresh server: load, costs, questions, steady rate, restart."""
-    start_s = int(time.time()) // WINDOW_S * WINDOW_S - uploads // 9 * WINDOW_S
-    end_s = start_s + uploads // 9 * WINDOW_S
+    start_s = int(time.time()) // WINDOW_S * WINDOW_S - uploads // SERVICES * WINDOW_S
+    end_s = start_s + uploads // SERVICES * WINDOW_S
     r = {}
     with client.Server(opt.binary, opt.dir) as server:
         r["start_empty_ms"] = server.start() * 1e3
@@ -129,6 +129,8 @@ def measure(opt, mix, uploads):
             r["questions"][name], answer = ask(server, path, message, 10, opt.ask)
             if path.endswith("Stacktraces"):
                 totals[name] = client.flame_total(answer)
+        if len(list(client.fields(answer))) != SERVICES:
+            raise SystemExit(f"{mix}: the label values are wrong: {answer!r}")
         if totals["flame 1h all"] <= totals["flame 1h one"] or not totals["flame 1h one"]:
             raise SystemExit(f"{mix}: the flame graphs are wrong: {totals}")
         rate = uploads / r["load"]["seconds"] / 2
