@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
-#include "query/re2_shim.h"
+#include "model/re2_shim.h"
 
 static bool is_meta(char c)
 {

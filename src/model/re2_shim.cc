@@ -9,7 +9,7 @@
  *
  * Thread: a compiled pattern may be used by several threads. Failure: without memory for an object
  * the process ends, as everywhere in base; nothing here throws to C. */
-#include "query/re2_shim.h"
+#include "model/re2_shim.h"
 
 #include <stdio.h>
 
@@ -45,6 +45,33 @@ extern "C" bool re2_shim_match(const struct re2_shim *re, const char *text, size
 {
     re2::StringPiece piece(text, n);
     return re->whole ? RE2::FullMatch(piece, re->re) : RE2::PartialMatch(piece, re->re);
+}
+
+extern "C" int re2_shim_groups(const struct re2_shim *re)
+{
+    return re->re.NumberOfCapturingGroups() + 1;
+}
+
+extern "C" int re2_shim_group_named(const struct re2_shim *re, const char *name, size_t n)
+{
+    const auto &names = re->re.NamedCapturingGroups();
+    auto it = names.find(std::string(name, n));
+    return it == names.end() ? -1 : it->second;
+}
+
+extern "C" bool re2_shim_match_groups(const struct re2_shim *re, const char *text, size_t text_n,
+    struct re2_shim_group *ret_groups, int n)
+{
+    re2::StringPiece groups[RE2_SHIM_GROUPS_MAX];
+    RE2::Anchor anchor = re->whole ? RE2::ANCHOR_BOTH : RE2::UNANCHORED;
+    if (n < 0 || n > RE2_SHIM_GROUPS_MAX ||
+        !re->re.Match(re2::StringPiece(text, text_n), 0, text_n, anchor, groups, n))
+        return false;
+    for (int i = 0; i < n; i++) {
+        ret_groups[i].p = groups[i].data();
+        ret_groups[i].n = groups[i].size();
+    }
+    return true;
 }
 
 extern "C" void re2_shim_free(struct re2_shim *re)
