@@ -85,16 +85,29 @@ static inline struct store *open_sim(struct fs_sim *sim)
 
 /* What a store shows of a tenant, one line per row and type and one per sample, sorted. */
 
+static inline void put_location(struct buf *out, const struct symtab *sym, uint32_t id)
+{
+    const struct sym_location *loc = sym_location(sym, id);
+    for (uint32_t k = 0; k < loc->n_lines; k++) {
+        const struct sym_line *l = sym_line(sym, loc->first_line + k);
+        const struct sym_function *f = sym_function(sym, l->function);
+        buf_printf(out, "%s%.*s:%lld", k ? "=" : "<", STR_ARG(sym_string(sym, f->name)),
+            (long long)l->line);
+    }
+    if (loc->folded || loc->address)
+        buf_printf(out, "%s@%llx", loc->folded ? "~" : "", (unsigned long long)loc->address);
+    if (loc->mapping == SYM_NONE)
+        return;
+    const struct sym_mapping *m = sym_mapping(sym, loc->mapping);
+    buf_printf(out, "[%llx %llx %llx %u %.*s %.*s]", (unsigned long long)m->start,
+        (unsigned long long)m->limit, (unsigned long long)m->offset, m->flags,
+        STR_ARG(sym_string(sym, m->filename)), STR_ARG(sym_string(sym, m->build_id)));
+}
+
 static inline void put_stack(struct buf *out, const struct symtab *sym, uint32_t node)
 {
-    for (; node; node = sym_node(sym, node).parent) {
-        const struct sym_location *loc = sym_location(sym, sym_node(sym, node).location);
-        for (uint32_t k = 0; k < loc->n_lines; k++) {
-            const struct sym_line *l = sym_line(sym, loc->first_line + k);
-            buf_printf(out, "<%.*s:%lld",
-                STR_ARG(sym_string(sym, sym_function(sym, l->function)->name)), (long long)l->line);
-        }
-    }
+    for (; node; node = sym_node(sym, node).parent)
+        put_location(out, sym, sym_node(sym, node).location);
 }
 
 static inline void put_row(
