@@ -11,7 +11,7 @@
  * uncontended lock costs one atomic addition. */
 #include "agents/core/counters.h"
 
-#include "agents/core/prof_int.h"
+#include "agents/core/agent_int.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -25,29 +25,29 @@ _Static_assert(sizeof(struct block) == 16, "keeps the alignment of the heap");
 
 static struct table {
     struct mutex lock;
-    struct prof_stacks stacks;
+    struct agent_stacks stacks;
 } heap, waits;
 
 static void table_init(struct table *t, const char *name)
 {
-    mutex_init(&t->lock, name, RANK_PROF);
-    prof_stacks_init(&t->stacks, TABLE_BYTES_MAX);
-    ASSERT(prof_stacks_find(&t->stacks, NULL, 0, 0) == 0);
+    mutex_init(&t->lock, name, RANK_AGENT);
+    agent_stacks_init(&t->stacks, TABLE_BYTES_MAX);
+    ASSERT(agent_stacks_find(&t->stacks, NULL, 0, 0) == 0);
 }
 
 static void table_done(struct table *t)
 {
-    prof_stacks_done(&t->stacks);
+    agent_stacks_done(&t->stacks);
     mutex_done(&t->lock);
 }
 
-void prof_counters_init(void)
+void agent_counters_init(void)
 {
-    table_init(&heap, "prof heap");
-    table_init(&waits, "prof waits");
+    table_init(&heap, "agent heap");
+    table_init(&waits, "agent waits");
 }
 
-void prof_counters_done(void)
+void agent_counters_done(void)
 {
     table_done(&heap);
     table_done(&waits);
@@ -56,7 +56,7 @@ void prof_counters_done(void)
 /* key[0]: how the walk ended. Called with the lock held. */
 static uint32_t entry_locked(struct table *t, const uint64_t *key, uint32_t n)
 {
-    uint32_t at = prof_stacks_find(&t->stacks, key, n, prof_labels_now());
+    uint32_t at = agent_stacks_find(&t->stacks, key, n, agent_labels_now());
     return at == UINT32_MAX ? 0 : at;
 }
 
@@ -68,14 +68,14 @@ static void charge(struct table *t, uint32_t entry, int64_t count, int64_t amoun
 
 /* ── memory ── */
 
-__attribute__((noinline)) void *prof_heap_alloc(size_t n)
+__attribute__((noinline)) void *agent_heap_alloc(size_t n)
 {
-    uint64_t key[1 + PROF_FRAMES_MAX];
+    uint64_t key[1 + AGENT_FRAMES_MAX];
     enum unwind_end end;
     struct block *b = n < SIZE_MAX - sizeof *b ? mem_try(sizeof *b + n) : NULL;
     if (!b)
         return NULL;
-    uint32_t depth = prof_stack_here(key + 1, PROF_FRAMES_MAX, &end);
+    uint32_t depth = agent_stack_here(key + 1, AGENT_FRAMES_MAX, &end);
     key[0] = end;
     mutex_lock(&heap.lock);
     uint32_t entry = entry_locked(&heap, key, depth + 1);
@@ -86,7 +86,7 @@ __attribute__((noinline)) void *prof_heap_alloc(size_t n)
     return b + 1;
 }
 
-void prof_heap_free(void *p)
+void agent_heap_free(void *p)
 {
     if (!p)
         return;
@@ -101,22 +101,22 @@ void prof_heap_free(void *p)
 
 /* ── locks ── */
 
-void prof_mutex_init(struct prof_mutex *m, const char *name, enum lock_rank rank)
+void agent_mutex_init(struct agent_mutex *m, const char *name, enum lock_rank rank)
 {
-    ASSERT(rank < RANK_PROF);
+    ASSERT(rank < RANK_AGENT);
     mutex_init(&m->lock, name, rank);
     atomic_init(&m->users, 0);
 }
 
-void prof_mutex_done(struct prof_mutex *m)
+void agent_mutex_done(struct agent_mutex *m)
 {
     ASSERT(atomic_load(&m->users) == 0);
     mutex_done(&m->lock);
 }
 
-__attribute__((noinline)) void prof_mutex_lock(struct prof_mutex *m)
+__attribute__((noinline)) void agent_mutex_lock(struct agent_mutex *m)
 {
-    uint64_t key[1 + PROF_FRAMES_MAX];
+    uint64_t key[1 + AGENT_FRAMES_MAX];
     enum unwind_end end;
     if (atomic_fetch_add(&m->users, 1) == 0) {
         mutex_lock(&m->lock);
@@ -125,14 +125,14 @@ __attribute__((noinline)) void prof_mutex_lock(struct prof_mutex *m)
     int64_t begun = clock_mono_ns();
     mutex_lock(&m->lock);
     int64_t waited = clock_mono_ns() - begun;
-    uint32_t depth = prof_stack_here(key + 1, PROF_FRAMES_MAX, &end);
+    uint32_t depth = agent_stack_here(key + 1, AGENT_FRAMES_MAX, &end);
     key[0] = end;
     mutex_lock(&waits.lock);
     charge(&waits, entry_locked(&waits, key, depth + 1), 1, waited, 0);
     mutex_unlock(&waits.lock);
 }
 
-void prof_mutex_unlock(struct prof_mutex *m)
+void agent_mutex_unlock(struct agent_mutex *m)
 {
     mutex_unlock(&m->lock);
     atomic_fetch_sub(&m->users, 1);
@@ -141,29 +141,29 @@ void prof_mutex_unlock(struct prof_mutex *m)
 /* ── reports ── */
 
 static uint32_t name_entry(
-    struct prof_symbols *symbols, const struct prof_stack *e, uint64_t *ret_functions)
+    struct agent_symbols *symbols, const struct agent_stack *e, uint64_t *ret_functions)
 {
     if (e->n < 3) { /* entry 0, or a thread that is not sampled */
-        ret_functions[0] = PROF_FN_UNKNOWN;
+        ret_functions[0] = AGENT_FN_UNKNOWN;
         return 1;
     }
-    /* frames[1] is in prof_heap_alloc or prof_mutex_lock: whoever called it is the innermost. */
-    return prof_name_frames(
+    /* frames[1] is in agent_heap_alloc or agent_mutex_lock: whoever called it is the innermost. */
+    return agent_name_frames(
         symbols, e->frames + 2, e->n - 2, (enum unwind_end)e->frames[0], true, ret_functions);
 }
 
-static void report(struct table *t, struct prof_symbols *symbols, struct prof_stacks *into,
+static void report(struct table *t, struct agent_symbols *symbols, struct agent_stacks *into,
     uint32_t n_values, uint32_t n_resets)
 {
-    static const uint64_t lost[] = {PROF_FN_LOST};
-    uint64_t functions[PROF_FRAMES_MAX + 1];
+    static const uint64_t lost[] = {AGENT_FN_LOST};
+    uint64_t functions[AGENT_FRAMES_MAX + 1];
     mutex_lock(&t->lock);
     for (uint32_t i = 0; i < t->stacks.list.n; i++) {
-        struct prof_stack *e = &t->stacks.list.v[i];
+        struct agent_stack *e = &t->stacks.list.v[i];
         uint32_t n = name_entry(symbols, e, functions);
-        uint32_t at = prof_stacks_find(into, functions, n, e->labels);
+        uint32_t at = agent_stacks_find(into, functions, n, e->labels);
         if (at == UINT32_MAX)
-            at = prof_stacks_find(into, lost, 1, 0);
+            at = agent_stacks_find(into, lost, 1, 0);
         for (uint32_t k = 0; k < n_values && at != UINT32_MAX; k++)
             into->list.v[at].values[k] += e->values[k];
         for (uint32_t k = 0; k < n_resets; k++)
@@ -172,12 +172,12 @@ static void report(struct table *t, struct prof_symbols *symbols, struct prof_st
     mutex_unlock(&t->lock);
 }
 
-void prof_heap_report(struct prof_symbols *symbols, struct prof_stacks *into)
+void agent_heap_report(struct agent_symbols *symbols, struct agent_stacks *into)
 {
     report(&heap, symbols, into, 4, 2);
 }
 
-void prof_mutex_report(struct prof_symbols *symbols, struct prof_stacks *into)
+void agent_mutex_report(struct agent_symbols *symbols, struct agent_stacks *into)
 {
     report(&waits, symbols, into, 2, 2);
 }

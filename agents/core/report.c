@@ -3,18 +3,18 @@
  * written by the table-driven encoder. Pure; any thread. */
 #include "agents/core/report.h"
 
-#include "agents/core/prof.h"
+#include "agents/core/agent.h"
 #include "base/hash.h"
 #include "codec/messages.h"
 
-const struct prof_kind prof_kind_cpu = {
+const struct agent_kind agent_kind_cpu = {
     .name = "process_cpu",
     .values = {{"samples", "count"}, {"cpu", "nanoseconds"}},
     .n_values = 2,
     .period_type = "cpu",
     .period_unit = "nanoseconds",
 };
-const struct prof_kind prof_kind_heap = {
+const struct agent_kind agent_kind_heap = {
     .name = "memory",
     .values = {{"alloc_objects", "count"}, {"alloc_space", "bytes"}, {"inuse_objects", "count"},
         {"inuse_space", "bytes"}},
@@ -22,7 +22,7 @@ const struct prof_kind prof_kind_heap = {
     .period_type = "space",
     .period_unit = "bytes",
 };
-const struct prof_kind prof_kind_mutex = {
+const struct agent_kind agent_kind_mutex = {
     .name = "mutex",
     .values = {{"contentions", "count"}, {"delay", "nanoseconds"}},
     .n_values = 2,
@@ -36,7 +36,7 @@ struct builder {
     struct arena arena;
     struct m_profile p;
     struct m_value_type period_type;
-    const struct prof_symbols *symbols;
+    const struct agent_symbols *symbols;
     struct idmap strings;
     uint32_t *locations; /* by function: its number in the profile, or 0 */
     uint64_t *mappings;  /* by module */
@@ -75,7 +75,7 @@ static uint64_t mapping_id(struct builder *b, uint32_t module)
     if (!m)
         return 0;
     *m = (struct m_pprof_mapping){.id = b->p.mapping.n, .has_functions = true};
-    m->filename = string_id(b, prof_symbols_module(b->symbols, module, &m->memory_limit));
+    m->filename = string_id(b, agent_symbols_module(b->symbols, module, &m->memory_limit));
     return b->mappings[module] = m->id;
 }
 
@@ -83,7 +83,7 @@ static uint64_t location_id(struct builder *b, uint32_t function)
 {
     if (b->locations[function])
         return b->locations[function];
-    const struct prof_function *f = prof_symbols_get(b->symbols, function);
+    const struct agent_function *f = agent_symbols_get(b->symbols, function);
     struct m_pprof_function *pf = VEC_PUSH(&b->arena, b->p.function);
     struct m_pprof_location *pl = VEC_PUSH(&b->arena, b->p.location);
     struct m_pprof_line *line = ARENA_NEW(&b->arena, struct m_pprof_line);
@@ -104,8 +104,8 @@ static uint64_t location_id(struct builder *b, uint32_t function)
 
 static void put_labels(struct builder *b, uint32_t id, struct m_pprof_sample *sample)
 {
-    const struct prof_label *labels;
-    uint32_t n = prof_labels_get(id, &labels);
+    const struct agent_label *labels;
+    uint32_t n = agent_labels_get(id, &labels);
     for (uint32_t i = 0; i < n; i++) {
         struct m_pprof_label *l = VEC_PUSH(&b->arena, sample->label);
         if (!l) {
@@ -117,7 +117,7 @@ static void put_labels(struct builder *b, uint32_t id, struct m_pprof_sample *sa
     }
 }
 
-static void put_sample(struct builder *b, const struct prof_stack *s, uint32_t n_values)
+static void put_sample(struct builder *b, const struct agent_stack *s, uint32_t n_values)
 {
     bool any = false;
     for (uint32_t i = 0; i < n_values; i++)
@@ -142,9 +142,9 @@ static void put_sample(struct builder *b, const struct prof_stack *s, uint32_t n
     put_labels(b, s->labels, sample);
 }
 
-static void put_head(struct builder *b, const struct prof_report *r)
+static void put_head(struct builder *b, const struct agent_report *r)
 {
-    const struct prof_kind *k = r->kind;
+    const struct agent_kind *k = r->kind;
     (void)string_id(b, STR_EMPTY); /* the first string is empty by definition */
     for (uint32_t i = 0; i < k->n_values; i++) {
         struct m_value_type *v = VEC_PUSH(&b->arena, b->p.sample_type);
@@ -163,13 +163,13 @@ static void put_head(struct builder *b, const struct prof_report *r)
     b->p.duration_nanos = r->duration_ns;
 }
 
-enum status prof_encode(const struct prof_report *report, const struct prof_stacks *stacks,
-    const struct prof_symbols *symbols, struct buf *out, struct error *err)
+enum status agent_encode(const struct agent_report *report, const struct agent_stacks *stacks,
+    const struct agent_symbols *symbols, struct buf *out, struct error *err)
 {
     struct builder b = {.symbols = symbols};
     arena_init(&b.arena, REPORT_BYTES_MAX);
     idmap_init(&b.strings, NULL);
-    b.locations = ARENA_ZARRAY(&b.arena, uint32_t, prof_symbols_count(symbols));
+    b.locations = ARENA_ZARRAY(&b.arena, uint32_t, agent_symbols_count(symbols));
     b.full = !b.locations;
     if (!b.full)
         put_head(&b, report);

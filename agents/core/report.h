@@ -7,24 +7,24 @@
 #include "base/buf.h"
 #include "base/status.h"
 
-struct prof_kind { /* of profile: process_cpu, memory, mutex */
+struct agent_kind { /* of profile: process_cpu, memory, mutex */
     const char *name;
     struct {
         const char *type, *unit;
-    } values[PROF_VALUES_MAX];
+    } values[AGENT_VALUES_MAX];
     uint32_t n_values;
     const char *period_type, *period_unit;
 };
-extern const struct prof_kind prof_kind_cpu, prof_kind_heap, prof_kind_mutex;
+extern const struct agent_kind agent_kind_cpu, agent_kind_heap, agent_kind_mutex;
 
-struct prof_report {
-    const struct prof_kind *kind;
+struct agent_report {
+    const struct agent_kind *kind;
     int64_t time_ns, duration_ns, period;
 };
 
 /* Entries whose values are all 0 are left out; without any other the result is empty (0 samples).
  * Appends to out. */
-enum status prof_encode(const struct prof_report *report, const struct prof_stacks *stacks,
-    const struct prof_symbols *symbols, struct buf *out, struct error *err);
+enum status agent_encode(const struct agent_report *report, const struct agent_stacks *stacks,
+    const struct agent_symbols *symbols, struct buf *out, struct error *err);
 
 #endif

@@ -18,7 +18,7 @@ void ring_done(struct ring *r)
     r->words = NULL;
 }
 
-PROF_IN_SIGNAL void ring_put(struct ring *r, const uint64_t *words, uint32_t n)
+AGENT_IN_SIGNAL void ring_put(struct ring *r, const uint64_t *words, uint32_t n)
 {
     uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
     uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);

@@ -8,7 +8,7 @@
 #include "base/base.h"
 
 /* Also what runs in a signal handler: it reads stacks, which the sanitizers would object to. */
-#define PROF_IN_SIGNAL __attribute__((no_sanitize("address", "undefined", "thread")))
+#define AGENT_IN_SIGNAL __attribute__((no_sanitize("address", "undefined", "thread")))
 
 struct ring {
     uint64_t *words;

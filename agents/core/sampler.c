@@ -1,7 +1,7 @@
-/* See prof.h.
+/* See agent.h.
  *
  *     timer of a thread ─SIGPROF─► on_tick, on that thread: unwind ─► its ring
- *     prof_drain, on one other thread: rings ─► functions ─► stacks
+ *     agent_drain, on one other thread: rings ─► functions ─► stacks
  *
  * The timer runs on the CPU clock of its thread, so a tick is 1/hz s of CPU time, and ticks that
  * came while one was pending are counted (the overrun) and added to its weight: the sum of weights
@@ -15,7 +15,7 @@
  *    out.
  *
  * Failure: a thread that gets no timer runs unsampled and is counted. */
-#include "agents/core/prof.h"
+#include "agents/core/agent.h"
 
 #include <errno.h>
 #include <link.h>
@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agents/core/prof_int.h"
+#include "agents/core/agent_int.h"
 #include "agents/core/ring_int.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -43,10 +43,10 @@
 #endif
 
 enum { RING_WORDS = 8192, RECORD_WORDS = 256 };
-_Static_assert(PROF_FRAMES_MAX + 1 <= RECORD_WORDS && PROF_LABEL_SETS_MAX <= 65536, "ring_head");
+_Static_assert(AGENT_FRAMES_MAX + 1 <= RECORD_WORDS && AGENT_LABEL_SETS_MAX <= 65536, "ring_head");
 
-struct prof_thread {
-    struct prof_thread *next;
+struct agent_thread {
+    struct agent_thread *next;
     struct ring ring;
     struct unwind_area area;
     timer_t timer;
@@ -56,7 +56,7 @@ struct prof_thread {
 };
 
 struct label_set {
-    struct prof_label v[PROF_LABELS_MAX];
+    struct agent_label v[AGENT_LABELS_MAX];
     uint32_t n;
 };
 
@@ -65,27 +65,28 @@ static struct {
     struct mutex lock;
     uint32_t hz, ring_words;
     uintptr_t text_lo, text_hi;
-    struct prof_thread *threads;
+    struct agent_thread *threads;
     uint32_t n_threads;
     uint64_t missed; /* threads without a timer */
-    struct label_set sets[PROF_LABEL_SETS_MAX];
+    struct label_set sets[AGENT_LABEL_SETS_MAX];
     _Atomic uint32_t n_sets;
-} prof;
+} agent;
 
 /* Found without a call, as a handler must. */
 static
-    __attribute__((tls_model("initial-exec"))) _Thread_local struct prof_thread *volatile current;
+    __attribute__((tls_model("initial-exec"))) _Thread_local struct agent_thread *volatile current;
 
 /* ── on the sampled thread ── */
 
-PROF_IN_SIGNAL static void take_sample(struct prof_thread *t, const ucontext_t *at, uint32_t weight)
+AGENT_IN_SIGNAL static void take_sample(
+    struct agent_thread *t, const ucontext_t *at, uint32_t weight)
 {
 #if CAN_SAMPLE
-    uint64_t record[1 + PROF_FRAMES_MAX];
+    uint64_t record[1 + AGENT_FRAMES_MAX];
     enum unwind_end end;
     const greg_t *r = at->uc_mcontext.gregs;
     uint32_t n = unwind(&t->area, (uintptr_t)r[REG_RIP], (uintptr_t)r[REG_RBP],
-        (uintptr_t)r[REG_RSP], record + 1, PROF_FRAMES_MAX, &end);
+        (uintptr_t)r[REG_RSP], record + 1, AGENT_FRAMES_MAX, &end);
     record[0] = ring_head(n, end, t->labels, weight);
     ring_put(&t->ring, record, n + 1);
 #else
@@ -93,9 +94,9 @@ PROF_IN_SIGNAL static void take_sample(struct prof_thread *t, const ucontext_t *
 #endif
 }
 
-PROF_IN_SIGNAL static void on_tick(int sig, siginfo_t *info, void *context)
+AGENT_IN_SIGNAL static void on_tick(int sig, siginfo_t *info, void *context)
 {
-    struct prof_thread *t = current;
+    struct agent_thread *t = current;
     int saved = errno;
     (void)sig;
     if (t && info->si_code == SI_TIMER)
@@ -103,9 +104,9 @@ PROF_IN_SIGNAL static void on_tick(int sig, siginfo_t *info, void *context)
     errno = saved;
 }
 
-uint32_t prof_stack_here(uint64_t *ret_frames, uint32_t max, enum unwind_end *ret_end)
+uint32_t agent_stack_here(uint64_t *ret_frames, uint32_t max, enum unwind_end *ret_end)
 {
-    struct prof_thread *t = current;
+    struct agent_thread *t = current;
     *ret_end = UNWIND_INCOMPLETE;
 #if CAN_SAMPLE
     uintptr_t fp = (uintptr_t)__builtin_frame_address(0);
@@ -135,14 +136,14 @@ static bool find_stack(struct unwind_area *a)
     return true;
 }
 
-static bool start_timer(struct prof_thread *t)
+static bool start_timer(struct agent_thread *t)
 {
     struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF};
     ev._sigev_un._tid = gettid();
     if (timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &t->timer) != 0)
         return false;
-    struct timespec period = {0, (long)(NS_PER_S / prof.hz)};
-    if (prof.hz == 1)
+    struct timespec period = {0, (long)(NS_PER_S / agent.hz)};
+    if (agent.hz == 1)
         period = (struct timespec){1, 0};
     struct itimerspec spec = {period, period};
     if (timer_settime(t->timer, 0, &spec, NULL) == 0)
@@ -159,18 +160,18 @@ static void mask_ticks(int how)
     pthread_sigmask(how, &set, NULL);
 }
 
-static void thread_free(struct prof_thread *t)
+static void thread_free(struct agent_thread *t)
 {
     ring_done(&t->ring);
     mem_free(t);
 }
 
-static struct prof_thread *thread_new(uintptr_t root_fp)
+static struct agent_thread *thread_new(uintptr_t root_fp)
 {
-    struct prof_thread *t = NEW(struct prof_thread);
+    struct agent_thread *t = NEW(struct agent_thread);
     t->area = (struct unwind_area){
-        .root_fp = root_fp, .text_lo = prof.text_lo, .text_hi = prof.text_hi};
-    ring_init(&t->ring, prof.ring_words);
+        .root_fp = root_fp, .text_lo = agent.text_lo, .text_hi = agent.text_hi};
+    ring_init(&t->ring, agent.ring_words);
     current = t;
     if (find_stack(&t->area) && start_timer(t))
         return t;
@@ -179,23 +180,23 @@ static struct prof_thread *thread_new(uintptr_t root_fp)
     return NULL;
 }
 
-__attribute__((noinline)) void prof_thread_begin(void)
+__attribute__((noinline)) void agent_thread_begin(void)
 {
-    if (!atomic_load(&prof.running) || current)
+    if (!atomic_load(&agent.running) || current)
         return;
     /* Our own frame keeps the caller's frame pointer. */
-    struct prof_thread *t = thread_new(*(uintptr_t *)__builtin_frame_address(0));
-    mutex_lock(&prof.lock);
-    if (t && prof.n_threads < PROF_THREADS_MAX) {
-        t->next = prof.threads;
-        prof.threads = t;
-        prof.n_threads++;
-        mutex_unlock(&prof.lock);
+    struct agent_thread *t = thread_new(*(uintptr_t *)__builtin_frame_address(0));
+    mutex_lock(&agent.lock);
+    if (t && agent.n_threads < AGENT_THREADS_MAX) {
+        t->next = agent.threads;
+        agent.threads = t;
+        agent.n_threads++;
+        mutex_unlock(&agent.lock);
         mask_ticks(SIG_UNBLOCK);
         return;
     }
-    prof.missed++;
-    mutex_unlock(&prof.lock);
+    agent.missed++;
+    mutex_unlock(&agent.lock);
     if (t) {
         current = NULL;
         timer_delete(t->timer);
@@ -203,9 +204,9 @@ __attribute__((noinline)) void prof_thread_begin(void)
     }
 }
 
-void prof_thread_end(void)
+void agent_thread_end(void)
 {
-    struct prof_thread *t = current;
+    struct agent_thread *t = current;
     if (!t)
         return;
     mask_ticks(SIG_BLOCK);
@@ -216,39 +217,39 @@ void prof_thread_end(void)
 
 /* ── labels ── */
 
-uint32_t prof_labels_add(const struct prof_label *labels, uint32_t n)
+uint32_t agent_labels_add(const struct agent_label *labels, uint32_t n)
 {
-    if (!atomic_load(&prof.running) || n > PROF_LABELS_MAX)
+    if (!atomic_load(&agent.running) || n > AGENT_LABELS_MAX)
         return 0;
-    mutex_lock(&prof.lock);
-    uint32_t id = atomic_load(&prof.n_sets) + 1;
-    if (id < PROF_LABEL_SETS_MAX) {
-        memcpy(prof.sets[id].v, labels, n * sizeof *labels);
-        prof.sets[id].n = n;
-        atomic_store(&prof.n_sets, id);
+    mutex_lock(&agent.lock);
+    uint32_t id = atomic_load(&agent.n_sets) + 1;
+    if (id < AGENT_LABEL_SETS_MAX) {
+        memcpy(agent.sets[id].v, labels, n * sizeof *labels);
+        agent.sets[id].n = n;
+        atomic_store(&agent.n_sets, id);
     }
-    mutex_unlock(&prof.lock);
-    return id < PROF_LABEL_SETS_MAX ? id : 0;
+    mutex_unlock(&agent.lock);
+    return id < AGENT_LABEL_SETS_MAX ? id : 0;
 }
 
-uint32_t prof_labels_get(uint32_t id, const struct prof_label **ret_labels)
+uint32_t agent_labels_get(uint32_t id, const struct agent_label **ret_labels)
 {
-    if (id == 0 || id > atomic_load(&prof.n_sets))
+    if (id == 0 || id > atomic_load(&agent.n_sets))
         return 0;
-    *ret_labels = prof.sets[id].v;
-    return prof.sets[id].n;
+    *ret_labels = agent.sets[id].v;
+    return agent.sets[id].n;
 }
 
-void prof_labels_use(uint32_t id)
+void agent_labels_use(uint32_t id)
 {
-    struct prof_thread *t = current;
+    struct agent_thread *t = current;
     if (t)
         t->labels = id;
 }
 
-uint32_t prof_labels_now(void)
+uint32_t agent_labels_now(void)
 {
-    struct prof_thread *t = current;
+    struct agent_thread *t = current;
     return t ? t->labels : 0;
 }
 
@@ -258,98 +259,98 @@ uint32_t prof_labels_now(void)
 static int find_text(struct dl_phdr_info *info, size_t size, void *ctx)
 {
     (void)size, (void)ctx;
-    prof.text_lo = UINTPTR_MAX;
-    prof.text_hi = 0;
+    agent.text_lo = UINTPTR_MAX;
+    agent.text_hi = 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
         if (ph->p_type != PT_LOAD || !(ph->p_flags & PF_X))
             continue;
-        prof.text_lo = MIN(prof.text_lo, info->dlpi_addr + ph->p_vaddr);
-        prof.text_hi = MAX(prof.text_hi, info->dlpi_addr + ph->p_vaddr + ph->p_memsz);
+        agent.text_lo = MIN(agent.text_lo, info->dlpi_addr + ph->p_vaddr);
+        agent.text_hi = MAX(agent.text_hi, info->dlpi_addr + ph->p_vaddr + ph->p_memsz);
     }
     return 1;
 }
 
-enum status prof_start(const struct prof_config *cfg, struct error *err)
+enum status agent_start(const struct agent_config *cfg, struct error *err)
 {
-    ASSERT(!atomic_load(&prof.running));
+    ASSERT(!atomic_load(&agent.running));
     if (!CAN_SAMPLE)
         FAIL(err, ST_UNIMPLEMENTED, "this build cannot sample itself");
-    prof.hz = cfg->hz ? cfg->hz : PROF_HZ;
-    prof.ring_words = cfg->ring_words ? cfg->ring_words : RING_WORDS;
-    prof.missed = 0;
-    atomic_store(&prof.n_sets, 0);
-    mutex_init(&prof.lock, "prof", RANK_PROF);
+    agent.hz = cfg->hz ? cfg->hz : AGENT_HZ;
+    agent.ring_words = cfg->ring_words ? cfg->ring_words : RING_WORDS;
+    agent.missed = 0;
+    atomic_store(&agent.n_sets, 0);
+    mutex_init(&agent.lock, "agent", RANK_AGENT);
     dl_iterate_phdr(find_text, NULL);
     /* Restarted system calls: a tick must not be seen by the code it interrupts. */
     struct sigaction sa = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigfillset(&sa.sa_mask);
     if (sigaction(SIGPROF, &sa, NULL) != 0)
         FAIL_ERRNO(err, ST_UNAVAILABLE, "cannot handle SIGPROF");
-    atomic_store(&prof.running, true);
+    atomic_store(&agent.running, true);
     return ST_OK;
 }
 
-void prof_stop(void)
+void agent_stop(void)
 {
-    if (!atomic_load(&prof.running))
+    if (!atomic_load(&agent.running))
         return;
-    atomic_store(&prof.running, false);
-    for (struct prof_thread *t = prof.threads, *next; t; t = next) {
+    atomic_store(&agent.running, false);
+    for (struct agent_thread *t = agent.threads, *next; t; t = next) {
         next = t->next;
         ASSERT(atomic_load(&t->ended));
         thread_free(t);
     }
-    prof.threads = NULL;
-    prof.n_threads = 0;
-    mutex_done(&prof.lock);
+    agent.threads = NULL;
+    agent.n_threads = 0;
+    mutex_done(&agent.lock);
 }
 
-bool prof_running(void)
+bool agent_running(void)
 {
-    return atomic_load(&prof.running);
+    return atomic_load(&agent.running);
 }
 
 /* ── on the thread that drains ── */
 
-static void add(struct prof_stacks *into, uint32_t at, uint64_t weight)
+static void add(struct agent_stacks *into, uint32_t at, uint64_t weight)
 {
     into->list.v[at].values[0] += (int64_t)weight;
-    into->list.v[at].values[1] += (int64_t)weight * (NS_PER_S / prof.hz);
+    into->list.v[at].values[1] += (int64_t)weight * (NS_PER_S / agent.hz);
 }
 
-static void add_lost(struct prof_stacks *into, uint64_t weight, struct prof_stats *stats)
+static void add_lost(struct agent_stacks *into, uint64_t weight, struct agent_stats *stats)
 {
-    static const uint64_t lost[] = {PROF_FN_LOST};
+    static const uint64_t lost[] = {AGENT_FN_LOST};
     if (weight == 0)
         return;
     stats->lost += weight;
-    uint32_t at = prof_stacks_find(into, lost, 1, 0);
+    uint32_t at = agent_stacks_find(into, lost, 1, 0);
     if (at != UINT32_MAX)
         add(into, at, weight);
 }
 
-uint32_t prof_name_frames(struct prof_symbols *symbols, const uint64_t *pcs, uint32_t n,
+uint32_t agent_name_frames(struct agent_symbols *symbols, const uint64_t *pcs, uint32_t n,
     enum unwind_end end, bool innermost_is_return, uint64_t *ret_functions)
 {
     for (uint32_t i = 0; i < n; i++)
-        ret_functions[i] = prof_symbols_function(
+        ret_functions[i] = agent_symbols_function(
             symbols, pcs[i] - (i > 0 || innermost_is_return ? 1 : 0));
     if (end == UNWIND_COMPLETE)
         return n;
-    ret_functions[n] = end == UNWIND_TRUNCATED ? PROF_FN_TRUNCATED : PROF_FN_INCOMPLETE;
+    ret_functions[n] = end == UNWIND_TRUNCATED ? AGENT_FN_TRUNCATED : AGENT_FN_INCOMPLETE;
     return n + 1;
 }
 
-static void drain_record(struct prof_symbols *symbols, struct prof_stacks *into,
-    const uint64_t *record, struct prof_stats *stats)
+static void drain_record(struct agent_symbols *symbols, struct agent_stacks *into,
+    const uint64_t *record, struct agent_stats *stats)
 {
-    uint64_t functions[PROF_FRAMES_MAX + 1];
+    uint64_t functions[AGENT_FRAMES_MAX + 1];
     uint32_t n = record[0] & 0xFF, weight = (uint32_t)(record[0] >> 32);
-    ASSERT(n <= PROF_FRAMES_MAX);
-    n = prof_name_frames(
+    ASSERT(n <= AGENT_FRAMES_MAX);
+    n = agent_name_frames(
         symbols, record + 1, n, (enum unwind_end)(record[0] >> 8 & 0xFF), false, functions);
-    uint32_t at = prof_stacks_find(into, functions, n, record[0] >> 16 & 0xFFFF);
+    uint32_t at = agent_stacks_find(into, functions, n, record[0] >> 16 & 0xFFFF);
     stats->taken += weight;
     if (at == UINT32_MAX)
         add_lost(into, weight, stats);
@@ -357,8 +358,8 @@ static void drain_record(struct prof_symbols *symbols, struct prof_stacks *into,
         add(into, at, weight);
 }
 
-static void drain_thread(struct prof_symbols *symbols, struct prof_stacks *into,
-    struct prof_thread *t, struct prof_stats *stats)
+static void drain_thread(struct agent_symbols *symbols, struct agent_stacks *into,
+    struct agent_thread *t, struct agent_stats *stats)
 {
     uint64_t record[RECORD_WORDS];
     while (ring_take(&t->ring, record))
@@ -369,23 +370,24 @@ static void drain_thread(struct prof_symbols *symbols, struct prof_stacks *into,
     t->lost_seen = lost;
 }
 
-void prof_drain(struct prof_symbols *symbols, struct prof_stacks *into, struct prof_stats *stats)
+void agent_drain(
+    struct agent_symbols *symbols, struct agent_stacks *into, struct agent_stats *stats)
 {
-    if (!atomic_load(&prof.running))
+    if (!atomic_load(&agent.running))
         return;
-    mutex_lock(&prof.lock);
-    for (struct prof_thread **at = &prof.threads; *at;) {
-        struct prof_thread *t = *at;
+    mutex_lock(&agent.lock);
+    for (struct agent_thread **at = &agent.threads; *at;) {
+        struct agent_thread *t = *at;
         bool ended = atomic_load(&t->ended); /* before the last records are taken */
         drain_thread(symbols, into, t, stats);
         if (ended) {
             *at = t->next;
-            prof.n_threads--;
+            agent.n_threads--;
             thread_free(t);
         } else {
             at = &t->next;
         }
     }
-    stats->threads = prof.missed;
-    mutex_unlock(&prof.lock);
+    stats->threads = agent.missed;
+    mutex_unlock(&agent.lock);
 }

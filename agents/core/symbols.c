@@ -36,13 +36,13 @@ struct cached {
     uint32_t function;
 };
 
-struct prof_symbols {
+struct agent_symbols {
     struct arena arena;
     struct module modules[MODULES_MAX];
     uint32_t n_modules;
     unsigned long long seen_adds; /* of the loader's list */
     struct {
-        struct prof_function *v;
+        struct agent_function *v;
         uint32_t n, cap;
     } functions;
     struct idmap by_start; /* functions by (module, address) */
@@ -53,52 +53,52 @@ struct prof_symbols {
 
 /* ── functions ── */
 
-static uint32_t function_add(struct prof_symbols *s, const struct prof_function *f)
+static uint32_t function_add(struct agent_symbols *s, const struct agent_function *f)
 {
-    struct prof_function *slot = VEC_PUSH(&s->arena, s->functions);
+    struct agent_function *slot = VEC_PUSH(&s->arena, s->functions);
     if (!slot)
-        return PROF_FN_UNKNOWN;
+        return AGENT_FN_UNKNOWN;
     *slot = *f;
     return s->functions.n - 1;
 }
 
-static uint32_t function_of(struct prof_symbols *s, const struct prof_function *f)
+static uint32_t function_of(struct agent_symbols *s, const struct agent_function *f)
 {
     uint64_t hash = hash_u64(f->module, f->address);
     struct idmap_probe p = idmap_start(&s->by_start, hash);
     uint32_t i;
     while (idmap_next(&s->by_start, &p, &i)) {
-        const struct prof_function *g = &s->functions.v[i];
+        const struct agent_function *g = &s->functions.v[i];
         if (g->module == f->module && g->address == f->address)
             return i;
     }
     uint32_t id = function_add(s, f);
-    if (id != PROF_FN_UNKNOWN && !idmap_put(&s->by_start, hash, id))
-        return PROF_FN_UNKNOWN;
+    if (id != AGENT_FN_UNKNOWN && !idmap_put(&s->by_start, hash, id))
+        return AGENT_FN_UNKNOWN;
     return id;
 }
 
-struct prof_symbols *prof_symbols_new(void)
+struct agent_symbols *agent_symbols_new(void)
 {
-    static const char *const names[PROF_FN_FIRST_REAL] = {
-        [PROF_FN_LOST] = "[lost]",
-        [PROF_FN_INCOMPLETE] = "[incomplete]",
-        [PROF_FN_TRUNCATED] = "[truncated]",
-        [PROF_FN_UNKNOWN] = "[unknown]",
+    static const char *const names[AGENT_FN_FIRST_REAL] = {
+        [AGENT_FN_LOST] = "[lost]",
+        [AGENT_FN_INCOMPLETE] = "[incomplete]",
+        [AGENT_FN_TRUNCATED] = "[truncated]",
+        [AGENT_FN_UNKNOWN] = "[unknown]",
     };
-    struct prof_symbols *s = NEW(struct prof_symbols);
+    struct agent_symbols *s = NEW(struct agent_symbols);
     arena_init(&s->arena, SYMBOL_BYTES_MAX);
     idmap_init(&s->by_start, NULL);
     idmap_init(&s->by_pc, NULL);
-    for (uint32_t i = 0; i < PROF_FN_FIRST_REAL; i++) {
-        struct prof_function f = {.name = str_from(names[i]), .module = UINT32_MAX};
+    for (uint32_t i = 0; i < AGENT_FN_FIRST_REAL; i++) {
+        struct agent_function f = {.name = str_from(names[i]), .module = UINT32_MAX};
         (void)function_add(s, &f);
     }
-    ASSERT(s->functions.n == PROF_FN_FIRST_REAL);
+    ASSERT(s->functions.n == AGENT_FN_FIRST_REAL);
     return s;
 }
 
-void prof_symbols_free(struct prof_symbols *s)
+void agent_symbols_free(struct agent_symbols *s)
 {
     if (!s)
         return;
@@ -110,7 +110,7 @@ void prof_symbols_free(struct prof_symbols *s)
 
 /* ── modules ── */
 
-static void module_add(struct prof_symbols *s, const struct dl_phdr_info *info)
+static void module_add(struct agent_symbols *s, const struct dl_phdr_info *info)
 {
     uintptr_t lo = UINTPTR_MAX, hi = 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
@@ -138,7 +138,7 @@ static void module_add(struct prof_symbols *s, const struct dl_phdr_info *info)
 
 static int visit(struct dl_phdr_info *info, size_t size, void *ctx)
 {
-    struct prof_symbols *s = ctx;
+    struct agent_symbols *s = ctx;
     (void)size;
     s->seen_adds = info->dlpi_adds;
     module_add(s, info);
@@ -152,7 +152,7 @@ static int peek(struct dl_phdr_info *info, size_t size, void *ctx)
     return 1;
 }
 
-static uint32_t module_known(const struct prof_symbols *s, uintptr_t pc)
+static uint32_t module_known(const struct agent_symbols *s, uintptr_t pc)
 {
     for (uint32_t i = 0; i < s->n_modules; i++)
         if (pc >= s->modules[i].lo && pc < s->modules[i].hi)
@@ -160,7 +160,7 @@ static uint32_t module_known(const struct prof_symbols *s, uintptr_t pc)
     return UINT32_MAX;
 }
 
-static uint32_t module_of(struct prof_symbols *s, uintptr_t pc)
+static uint32_t module_of(struct agent_symbols *s, uintptr_t pc)
 {
     unsigned long long adds = 0;
     uint32_t m = module_known(s, pc);
@@ -179,7 +179,7 @@ static bool read_file(void *ctx, uint64_t off, void *p, size_t n)
     return fs_real.file_read(&fs_real, ctx, off, p, n, &got) == 0 && got == n;
 }
 
-static void load(struct prof_symbols *s, struct module *m)
+static void load(struct agent_symbols *s, struct module *m)
 {
     struct fs_file *f;
     char *path = arena_cstr(&s->arena, m->path);
@@ -190,16 +190,16 @@ static void load(struct prof_symbols *s, struct module *m)
     fs_real.file_close(&fs_real, f);
 }
 
-static uint32_t resolve(struct prof_symbols *s, uintptr_t pc)
+static uint32_t resolve(struct agent_symbols *s, uintptr_t pc)
 {
     uint32_t at = module_of(s, pc);
     if (at == UINT32_MAX)
-        return PROF_FN_UNKNOWN;
+        return AGENT_FN_UNKNOWN;
     struct module *m = &s->modules[at];
     if (!m->looked)
         load(s, m);
     const struct elf_symbol *sym = elf_symbols_find(&m->symbols, pc - m->bias);
-    struct prof_function f = {.name = m->label, .module = at};
+    struct agent_function f = {.name = m->label, .module = at};
     if (sym) {
         f.name = elf_symbol_name(&m->symbols, sym);
         f.address = sym->address;
@@ -209,7 +209,7 @@ static uint32_t resolve(struct prof_symbols *s, uintptr_t pc)
 
 /* ── questions ── */
 
-uint32_t prof_symbols_function(struct prof_symbols *s, uintptr_t pc)
+uint32_t agent_symbols_function(struct agent_symbols *s, uintptr_t pc)
 {
     uint64_t hash = hash_u64(pc, 1);
     struct idmap_probe p = idmap_start(&s->by_pc, hash);
@@ -228,18 +228,18 @@ uint32_t prof_symbols_function(struct prof_symbols *s, uintptr_t pc)
     return function;
 }
 
-uint32_t prof_symbols_count(const struct prof_symbols *s)
+uint32_t agent_symbols_count(const struct agent_symbols *s)
 {
     return s->functions.n;
 }
 
-const struct prof_function *prof_symbols_get(const struct prof_symbols *s, uint32_t id)
+const struct agent_function *agent_symbols_get(const struct agent_symbols *s, uint32_t id)
 {
     ASSERT(id < s->functions.n);
     return &s->functions.v[id];
 }
 
-struct str prof_symbols_module(const struct prof_symbols *s, uint32_t module, uint64_t *ret_bytes)
+struct str agent_symbols_module(const struct agent_symbols *s, uint32_t module, uint64_t *ret_bytes)
 {
     ASSERT(module < s->n_modules);
     *ret_bytes = s->modules[module].hi - s->modules[module].lo;

@@ -32,18 +32,18 @@ struct walk {
     uint32_t scanned;
 };
 
-PROF_IN_SIGNAL static uintptr_t word(uintptr_t at)
+AGENT_IN_SIGNAL static uintptr_t word(uintptr_t at)
 {
     return *(const volatile uintptr_t *)at;
 }
 
-PROF_IN_SIGNAL static bool in_text(const struct unwind_area *a, uintptr_t pc)
+AGENT_IN_SIGNAL static bool in_text(const struct unwind_area *a, uintptr_t pc)
 {
     return pc >= a->text_lo && pc < a->text_hi;
 }
 
 /* A return address stands behind `call rel32` or `call r/m` (FF /2, 2 to 7 bytes). */
-PROF_IN_SIGNAL static bool is_return(const struct unwind_area *a, uintptr_t v)
+AGENT_IN_SIGNAL static bool is_return(const struct unwind_area *a, uintptr_t v)
 {
     if (v < a->text_lo + CALL_BYTES_MAX || v >= a->text_hi)
         return false;
@@ -56,7 +56,7 @@ PROF_IN_SIGNAL static bool is_return(const struct unwind_area *a, uintptr_t v)
     return false;
 }
 
-PROF_IN_SIGNAL static bool fits(const struct walk *w, uintptr_t fp)
+AGENT_IN_SIGNAL static bool fits(const struct walk *w, uintptr_t fp)
 {
     const struct unwind_area *a = w->a;
     return fp >= w->sp && fp + 16 <= a->stack_hi && fp % 8 == 0 &&
@@ -64,13 +64,13 @@ PROF_IN_SIGNAL static bool fits(const struct walk *w, uintptr_t fp)
 }
 
 /* Looks like the frame of a function of ours that stands at `above` or higher. */
-PROF_IN_SIGNAL static bool is_frame(const struct walk *w, uintptr_t fp, uintptr_t above)
+AGENT_IN_SIGNAL static bool is_frame(const struct walk *w, uintptr_t fp, uintptr_t above)
 {
     return fp > above && fits(w, fp) && (fp == w->a->root_fp || is_return(w->a, word(fp + 8)));
 }
 
 /* Rule 1. */
-PROF_IN_SIGNAL static bool step_edge(struct walk *w)
+AGENT_IN_SIGNAL static bool step_edge(struct walk *w)
 {
     const uint8_t *p = (const uint8_t *)w->pc;
     uintptr_t at = w->sp;
@@ -90,7 +90,7 @@ PROF_IN_SIGNAL static bool step_edge(struct walk *w)
 }
 
 /* Rule 2. */
-PROF_IN_SIGNAL static bool step_frame(struct walk *w)
+AGENT_IN_SIGNAL static bool step_frame(struct walk *w)
 {
     if (!fits(w, w->fp))
         return false;
@@ -101,7 +101,7 @@ PROF_IN_SIGNAL static bool step_frame(struct walk *w)
 }
 
 /* Rule 3. */
-PROF_IN_SIGNAL static bool step_library(struct walk *w)
+AGENT_IN_SIGNAL static bool step_library(struct walk *w)
 {
     uintptr_t a = (w->sp + 7) & ~(uintptr_t)7, from = a, end = w->a->stack_hi;
     if (end - a > SCAN_WORDS * 8)
@@ -121,7 +121,7 @@ PROF_IN_SIGNAL static bool step_library(struct walk *w)
     return true;
 }
 
-PROF_IN_SIGNAL uint32_t unwind(const struct unwind_area *a, uintptr_t pc, uintptr_t fp,
+AGENT_IN_SIGNAL uint32_t unwind(const struct unwind_area *a, uintptr_t pc, uintptr_t fp,
     uintptr_t sp, uint64_t *ret_pcs, uint32_t max, enum unwind_end *ret_end)
 {
     struct walk w = {.a = a, .pc = pc, .fp = fp, .sp = sp};

@@ -24,8 +24,8 @@ enum lock_rank {
     RANK_VIEW = 80,
     RANK_CACHE = 85,
     RANK_SIM = 88,
-    RANK_LOOP = 90, /* messages to the event loop */
-    RANK_PROF = 95, /* the list of sampled threads, counted stacks */
+    RANK_LOOP = 90,  /* messages to the event loop */
+    RANK_AGENT = 95, /* the list of sampled threads, counted stacks */
     RANK_METRICS = 100,
 };
 

@@ -1,17 +1,17 @@
 /* What the sampler and the counters share. Private. */
-#ifndef AGENTS_CORE_PROF_INT_H
-#define AGENTS_CORE_PROF_INT_H
+#ifndef AGENTS_CORE_AGENT_INT_H
+#define AGENTS_CORE_AGENT_INT_H
 
-#include "agents/core/prof.h"
+#include "agents/core/agent.h"
 #include "agents/core/unwind_int.h"
 
 /* The stack of the calling thread from the caller of this function outward; all are return
  * addresses. Nothing (0 frames) when the thread is not sampled. */
-__attribute__((noinline)) uint32_t prof_stack_here(
+__attribute__((noinline)) uint32_t agent_stack_here(
     uint64_t *ret_frames, uint32_t max, enum unwind_end *ret_end);
-uint32_t prof_labels_now(void);
+uint32_t agent_labels_now(void);
 /* Room for n + 1: what is not complete gets an outermost frame that says so. */
-uint32_t prof_name_frames(struct prof_symbols *symbols, const uint64_t *pcs, uint32_t n,
+uint32_t agent_name_frames(struct agent_symbols *symbols, const uint64_t *pcs, uint32_t n,
     enum unwind_end end, bool innermost_is_return, uint64_t *ret_functions);
 
 #endif

@@ -11,7 +11,7 @@
 
 #include "agents/core/counters.h"
 #include "agents/core/elf_int.h"
-#include "agents/core/prof.h"
+#include "agents/core/agent.h"
 #include "agents/core/report.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -21,29 +21,29 @@
 /* Keeps the call before it from becoming a jump. */
 #define KEEP_FRAME() __asm__ volatile("" ::: "memory")
 
-static struct prof_symbols *symbols;
-static struct prof_stacks stacks;
-static struct prof_stats stats;
+static struct agent_symbols *symbols;
+static struct agent_stacks stacks;
+static struct agent_stats stats;
 
 static bool begin(uint32_t ring_words)
 {
-    struct prof_config cfg = {.ring_words = ring_words};
+    struct agent_config cfg = {.ring_words = ring_words};
     struct error err = {0};
-    enum status st = prof_start(&cfg, &err);
+    enum status st = agent_start(&cfg, &err);
     if (st == ST_UNIMPLEMENTED)
         return false;
     assert_int_equal(st, ST_OK);
-    symbols = prof_symbols_new();
-    prof_stacks_init(&stacks, 4 * MIB);
-    stats = (struct prof_stats){0};
+    symbols = agent_symbols_new();
+    agent_stacks_init(&stacks, 4 * MIB);
+    stats = (struct agent_stats){0};
     return true;
 }
 
 static void end(void)
 {
-    prof_stop();
-    prof_stacks_done(&stacks);
-    prof_symbols_free(symbols);
+    agent_stop();
+    agent_stacks_done(&stacks);
+    agent_symbols_free(symbols);
 }
 
 #define BEGIN(words)       \
@@ -61,12 +61,12 @@ static NOINLINE void tick(int overrun)
     KEEP_FRAME();
 }
 
-static struct str name_at(const struct prof_stack *s, uint32_t i)
+static struct str name_at(const struct agent_stack *s, uint32_t i)
 {
-    return prof_symbols_get(symbols, (uint32_t)s->frames[i])->name;
+    return agent_symbols_get(symbols, (uint32_t)s->frames[i])->name;
 }
 
-static bool has_frame(const struct prof_stack *s, const char *name)
+static bool has_frame(const struct agent_stack *s, const char *name)
 {
     for (uint32_t i = 0; i < s->n; i++)
         if (str_eq(name_at(s, i), str_from(name)))
@@ -92,7 +92,7 @@ static int64_t samples_in_all(void)
 }
 
 /* The one stack with this frame that was ticked by hand. */
-static const struct prof_stack *stack_with(const char *name)
+static const struct agent_stack *stack_with(const char *name)
 {
     for (uint32_t i = 0; i < stacks.list.n; i++)
         if (has_frame(&stacks.list.v[i], name))
@@ -130,16 +130,16 @@ static void shares_are_true(void **state)
 {
     (void)state;
     BEGIN(0);
-    prof_thread_begin();
+    agent_thread_begin();
     int64_t t = clock_cpu_ns(), begun = t;
     for (int i = 0; i < 4; i++) {
         heavy(t += 300 * NS_PER_MS);
         light(t += 100 * NS_PER_MS);
-        prof_drain(symbols, &stacks, &stats);
+        agent_drain(symbols, &stacks, &stats);
     }
     int64_t used = clock_cpu_ns() - begun;
-    prof_thread_end();
-    prof_drain(symbols, &stacks, &stats);
+    agent_thread_end();
+    agent_drain(symbols, &stacks, &stats);
     double n_heavy = (double)samples_with("heavy"), n_light = (double)samples_with("light");
     double n = n_heavy + n_light, sigma_squared = n * 0.75 * 0.25;
     double off = n_heavy - 0.75 * n;
@@ -173,14 +173,14 @@ static void stacks_are_whole(void **state)
 {
     (void)state;
     BEGIN(0);
-    prof_thread_begin();
+    agent_thread_begin();
     outer();
     tick(4);
-    prof_thread_end();
+    agent_thread_end();
     tick(0); /* too late: ignored */
-    prof_drain(symbols, &stacks, &stats);
+    agent_drain(symbols, &stacks, &stats);
     assert_int_equal(stats.taken, 1 + 5);
-    const struct prof_stack *s = stack_with("inner");
+    const struct agent_stack *s = stack_with("inner");
     /* Whatever the system call is in, then our functions, then the one that began. */
     uint32_t at = s->n - 4;
     assert_true(s->n >= 5);
@@ -216,11 +216,11 @@ static void walks_through_libraries(void **state)
 {
     (void)state;
     BEGIN(0);
-    prof_thread_begin();
+    agent_thread_begin();
     sorts();
-    prof_thread_end();
-    prof_drain(symbols, &stacks, &stats);
-    const struct prof_stack *s = stack_with("compare");
+    agent_thread_end();
+    agent_drain(symbols, &stacks, &stats);
+    const struct agent_stack *s = stack_with("compare");
     assert_true(has_frame(s, "sorts"));
     assert_true(str_eq(name_at(s, s->n - 1), STR("walks_through_libraries")));
     end();
@@ -241,13 +241,13 @@ static void deep_stacks_are_marked(void **state)
 {
     (void)state;
     BEGIN(0);
-    prof_thread_begin();
+    agent_thread_begin();
     assert_int_equal(deep(300), 301);
-    prof_thread_end();
-    prof_drain(symbols, &stacks, &stats);
-    const struct prof_stack *s = stack_with("deep");
-    assert_int_equal(s->n, PROF_FRAMES_MAX + 1);
-    assert_int_equal(s->frames[s->n - 1], PROF_FN_TRUNCATED);
+    agent_thread_end();
+    agent_drain(symbols, &stacks, &stats);
+    const struct agent_stack *s = stack_with("deep");
+    assert_int_equal(s->n, AGENT_FRAMES_MAX + 1);
+    assert_int_equal(s->frames[s->n - 1], AGENT_FN_TRUNCATED);
     end();
 }
 
@@ -258,11 +258,11 @@ static void full_ring_counts(void **state)
     (void)state;
     enum { TICKS = 400 };
     BEGIN(256);
-    prof_thread_begin();
+    agent_thread_begin();
     for (int i = 0; i < TICKS; i++)
         tick(1);
-    prof_thread_end();
-    prof_drain(symbols, &stacks, &stats);
+    agent_thread_end();
+    agent_drain(symbols, &stacks, &stats);
     assert_int_equal(stats.taken, 2 * TICKS);
     assert_true(stats.lost > 0 && stats.lost < stats.taken);
     assert_int_equal(samples_with("[lost]"), stats.lost);
@@ -274,12 +274,12 @@ static void full_table_counts(void **state)
 {
     (void)state;
     BEGIN(0);
-    prof_stacks_done(&stacks);
-    prof_stacks_init(&stacks, 1); /* no room at all */
-    prof_thread_begin();
+    agent_stacks_done(&stacks);
+    agent_stacks_init(&stacks, 1); /* no room at all */
+    agent_thread_begin();
     tick(0);
-    prof_thread_end();
-    prof_drain(symbols, &stacks, &stats);
+    agent_thread_end();
+    agent_drain(symbols, &stacks, &stats);
     assert_int_equal(stats.taken, 1);
     assert_int_equal(stats.lost, 1);
     end();
@@ -295,7 +295,7 @@ static void *ticks_once(void *arg)
 /* Threads come and go; their samples stay until the drain. */
 static void hooked_threads_are_sampled(void **state)
 {
-    static const struct thread_hooks hooks = {prof_thread_begin, prof_thread_end};
+    static const struct thread_hooks hooks = {agent_thread_begin, agent_thread_end};
     (void)state;
     BEGIN(0);
     thread_hooks_set(&hooks);
@@ -305,8 +305,8 @@ static void hooked_threads_are_sampled(void **state)
         thread_join(t);
     }
     thread_hooks_set(NULL);
-    prof_drain(symbols, &stacks, &stats);
-    const struct prof_stack *s = stack_with("ticks_once");
+    agent_drain(symbols, &stacks, &stats);
+    const struct agent_stack *s = stack_with("ticks_once");
     assert_int_equal(s->values[0], 3);
     assert_true(str_eq(name_at(s, s->n - 1), STR("thread_main")));
     end();
@@ -317,16 +317,16 @@ static void hooked_threads_are_sampled(void **state)
 static void names_static_functions(void **state)
 {
     (void)state;
-    symbols = prof_symbols_new();
-    uint32_t a = prof_symbols_function(symbols, (uintptr_t)heavy + 1);
-    uint32_t b = prof_symbols_function(symbols, (uintptr_t)light);
-    assert_true(str_eq(prof_symbols_get(symbols, a)->name, STR("heavy")));
-    assert_true(str_eq(prof_symbols_get(symbols, b)->name, STR("light")));
-    assert_int_equal(prof_symbols_function(symbols, (uintptr_t)heavy), a);
-    assert_int_equal(prof_symbols_function(symbols, 16), PROF_FN_UNKNOWN);
-    uint32_t libc = prof_symbols_function(symbols, (uintptr_t)dlsym(RTLD_DEFAULT, "qsort"));
-    assert_true(str_contains(prof_symbols_get(symbols, libc)->name, STR("qsort")));
-    prof_symbols_free(symbols);
+    symbols = agent_symbols_new();
+    uint32_t a = agent_symbols_function(symbols, (uintptr_t)heavy + 1);
+    uint32_t b = agent_symbols_function(symbols, (uintptr_t)light);
+    assert_true(str_eq(agent_symbols_get(symbols, a)->name, STR("heavy")));
+    assert_true(str_eq(agent_symbols_get(symbols, b)->name, STR("light")));
+    assert_int_equal(agent_symbols_function(symbols, (uintptr_t)heavy), a);
+    assert_int_equal(agent_symbols_function(symbols, 16), AGENT_FN_UNKNOWN);
+    uint32_t libc = agent_symbols_function(symbols, (uintptr_t)dlsym(RTLD_DEFAULT, "qsort"));
+    assert_true(str_contains(agent_symbols_get(symbols, libc)->name, STR("qsort")));
+    agent_symbols_free(symbols);
 }
 
 struct image {
@@ -378,12 +378,12 @@ static void survives_damaged_files(void **state)
 /* ── pprof ── */
 
 static const struct m_profile *encoded(
-    const struct prof_kind *kind, struct arena *arena, struct buf *out)
+    const struct agent_kind *kind, struct arena *arena, struct buf *out)
 {
-    struct prof_report r = {kind, 1000, 2000, 10 * NS_PER_MS};
+    struct agent_report r = {kind, 1000, 2000, 10 * NS_PER_MS};
     struct error err = {0};
     void *p;
-    assert_int_equal(prof_encode(&r, &stacks, symbols, out, &err), ST_OK);
+    assert_int_equal(agent_encode(&r, &stacks, symbols, out, &err), ST_OK);
     assert_int_equal(msg_decode_proto(&m_profile_desc, buf_view(out), arena, &p, &err), ST_OK);
     return p;
 }
@@ -396,22 +396,22 @@ static struct str text(const struct m_profile *p, int64_t id)
 
 static void writes_pprof_with_labels(void **state)
 {
-    static const struct prof_label labels[] = {{"endpoint", "/cart"}, {"region", "eu"}};
+    static const struct agent_label labels[] = {{"endpoint", "/cart"}, {"region", "eu"}};
     struct arena arena;
     struct buf out;
     (void)state;
     BEGIN(0);
-    uint32_t id = prof_labels_add(labels, 2);
+    uint32_t id = agent_labels_add(labels, 2);
     assert_int_equal(id, 1);
-    prof_thread_begin();
-    prof_labels_use(id);
+    agent_thread_begin();
+    agent_labels_use(id);
     outer();
-    prof_labels_use(0);
-    prof_thread_end();
-    prof_drain(symbols, &stacks, &stats);
+    agent_labels_use(0);
+    agent_thread_end();
+    agent_drain(symbols, &stacks, &stats);
     arena_init(&arena, MIB);
     buf_init(&out, MIB);
-    const struct m_profile *p = encoded(&prof_kind_cpu, &arena, &out);
+    const struct m_profile *p = encoded(&agent_kind_cpu, &arena, &out);
     assert_int_equal(p->sample_type.n, 2);
     assert_true(str_eq(text(p, p->sample_type.v[1].type), STR("cpu")));
     assert_true(str_eq(text(p, p->period_type->unit), STR("nanoseconds")));
@@ -436,7 +436,7 @@ static void writes_pprof_with_labels(void **state)
 
 static NOINLINE void *allocates(size_t n)
 {
-    void *p = prof_heap_alloc(n);
+    void *p = agent_heap_alloc(n);
     assert_non_null(p);
     KEEP_FRAME();
     return p;
@@ -446,12 +446,12 @@ static void counts_memory_exactly(void **state)
 {
     (void)state;
     BEGIN(0);
-    prof_counters_init();
-    prof_thread_begin();
+    agent_counters_init();
+    agent_thread_begin();
     void *a = allocates(1000), *b = allocates(24);
-    prof_heap_free(a);
-    prof_heap_report(symbols, &stacks);
-    const struct prof_stack *s = stack_with("allocates");
+    agent_heap_free(a);
+    agent_heap_report(symbols, &stacks);
+    const struct agent_stack *s = stack_with("allocates");
     assert_true(str_eq(name_at(s, 0), STR("allocates")));
     assert_true(has_frame(s, "counts_memory_exactly"));
     const int64_t want[] = {2, 1024, 1, 24};
@@ -460,53 +460,53 @@ static void counts_memory_exactly(void **state)
         for (int k = 0; k < 4; k++)
             got[k] += stacks.list.v[i].values[k];
     assert_memory_equal(got, want, sizeof want);
-    prof_heap_free(b);
-    prof_stacks_clear(&stacks);
-    prof_heap_report(symbols, &stacks);
+    agent_heap_free(b);
+    agent_stacks_clear(&stacks);
+    agent_heap_report(symbols, &stacks);
     for (uint32_t i = 0; i < stacks.list.n; i++)
         for (int k = 0; k < 4; k++)
             assert_int_equal(stacks.list.v[i].values[k], 0);
-    prof_thread_end();
-    prof_counters_done();
+    agent_thread_end();
+    agent_counters_done();
     end();
 }
 
-static struct prof_mutex shared;
+static struct agent_mutex shared;
 static const int64_t held_ns = 100 * NS_PER_MS;
 
 static void *waits_for_it(void *arg)
 {
-    prof_mutex_lock(&shared);
-    prof_mutex_unlock(&shared);
+    agent_mutex_lock(&shared);
+    agent_mutex_unlock(&shared);
     return arg;
 }
 
 static void counts_waits(void **state)
 {
-    static const struct thread_hooks hooks = {prof_thread_begin, prof_thread_end};
+    static const struct thread_hooks hooks = {agent_thread_begin, agent_thread_end};
     pthread_t t;
     (void)state;
     BEGIN(0);
-    prof_counters_init();
-    prof_mutex_init(&shared, "shared", RANK_SERVER);
+    agent_counters_init();
+    agent_mutex_init(&shared, "shared", RANK_SERVER);
     thread_hooks_set(&hooks);
     waits_for_it(NULL); /* free: no wait */
-    prof_mutex_lock(&shared);
+    agent_mutex_lock(&shared);
     assert_int_equal(thread_start(&t, "waits", waits_for_it, NULL, NULL), ST_OK);
     while (atomic_load(&shared.users) < 2)
         sched_yield();
     for (int64_t until = clock_mono_ns() + held_ns; clock_mono_ns() < until;)
         sched_yield();
-    prof_mutex_unlock(&shared);
+    agent_mutex_unlock(&shared);
     thread_join(t);
     thread_hooks_set(NULL);
-    prof_mutex_report(symbols, &stacks);
-    const struct prof_stack *s = stack_with("waits_for_it");
+    agent_mutex_report(symbols, &stacks);
+    const struct agent_stack *s = stack_with("waits_for_it");
     assert_true(str_eq(name_at(s, 0), STR("waits_for_it")));
     assert_int_equal(s->values[0], 1);
     assert_true(s->values[1] > held_ns / 4);
-    prof_mutex_done(&shared);
-    prof_counters_done();
+    agent_mutex_done(&shared);
+    agent_counters_done();
     end();
 }
 

@@ -1,14 +1,14 @@
 /* What profiling ourselves costs: the time of one tick (kernel, handler, walk, ring), of draining
  * it, and the share of a busy thread that both are at 100 Hz.
  *
- *     bench_prof          depth of the stack: 8, 32, 100
+ *     bench_agent          depth of the stack: 8, 32, 100
  */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agents/core/prof.h"
+#include "agents/core/agent.h"
 #include "base/clock.h"
 
 enum { TICKS = 200, ROUNDS = 200 };
@@ -51,23 +51,23 @@ static __attribute__((noinline)) void at_depth(uint32_t depth, struct costs *c)
 int main(void)
 {
     static const uint32_t depths[] = {8, 32, 100};
-    struct prof_config cfg = {.ring_words = 1 << 16};
-    struct prof_stats stats = {0};
-    struct prof_stacks stacks;
+    struct agent_config cfg = {.ring_words = 1 << 16};
+    struct agent_stats stats = {0};
+    struct agent_stacks stacks;
     struct error err = {0};
-    if (prof_start(&cfg, &err) != ST_OK) {
-        fprintf(stderr, "bench_prof: %s\n", err.msg);
+    if (agent_start(&cfg, &err) != ST_OK) {
+        fprintf(stderr, "bench_agent: %s\n", err.msg);
         return 1;
     }
-    struct prof_symbols *symbols = prof_symbols_new();
-    prof_stacks_init(&stacks, 16 * MIB);
-    prof_thread_begin();
+    struct agent_symbols *symbols = agent_symbols_new();
+    agent_stacks_init(&stacks, 16 * MIB);
+    agent_thread_begin();
     for (size_t i = 0; i < ARRAY_LEN(depths); i++) {
         struct costs c = {0};
         for (int round = 0; round < ROUNDS; round++) {
             at_depth(depths[i], &c);
             int64_t t = clock_cpu_ns();
-            prof_drain(symbols, &stacks, &stats);
+            agent_drain(symbols, &stacks, &stats);
             c.drain_ns += clock_cpu_ns() - t;
         }
         double tick = (double)(c.tick_ns - c.call_ns) / (double)c.n;
@@ -76,12 +76,12 @@ int main(void)
                "Hz\n",
             depths[i], tick, drain, (tick + drain) * 100 / 1e9 * 100);
     }
-    prof_thread_end();
+    agent_thread_end();
     printf(
         "taken %llu, lost %llu\n", (unsigned long long)stats.taken, (unsigned long long)stats.lost);
-    prof_drain(symbols, &stacks, &stats);
-    prof_stacks_done(&stacks);
-    prof_symbols_free(symbols);
-    prof_stop();
+    agent_drain(symbols, &stacks, &stats);
+    agent_stacks_done(&stacks);
+    agent_symbols_free(symbols);
+    agent_stop();
     return 0;
 }
