@@ -3,7 +3,8 @@
     with Server("build", ["-auth.multitenancy-enabled=true"]) as s:
         status, headers, body = s.request("GET", "/ready")
 
-Standard library only. The server's log is kept in s.log (a path) until the directory goes.
+The server does not profile itself, so that what is stored is what the test sent, unless a flag speaks of
+self-profiling. Standard library only. The server's log is kept in s.log (a path) until the directory goes.
 """
 import http.client
 import os
@@ -31,6 +32,8 @@ def binary(build):
 class Server:
     def __init__(self, build="build", flags=(), data=None, env=None, wrap=()):
         self.build, self.flags, self.env = build, list(flags), dict(os.environ, **(env or {}))
+        if not any("self-profiling" in f for f in self.flags):
+            self.flags.append("-self-profiling.disable-push")
         self.wrap = list(wrap) or (["setarch", "-R"] if build.endswith("tsan") else [])
         self.dir = tempfile.mkdtemp(prefix="everflame-test-")
         self.data = data or os.path.join(self.dir, "data")

@@ -84,6 +84,10 @@
         "Time of a query.")                                                                        \
     X(QUERIES_STOPPED, METRIC_COUNTER, "everflame_queries_stopped_total", "reason", "",            \
         "Queries ended by deadline, budget or a client that left.")                                \
+    X(SELF_PROFILES, METRIC_COUNTER, "everflame_self_profiles_total", "result", "",                \
+        "Profiles of the server itself.")                                                          \
+    X(SELF_PROFILE_LOST, METRIC_COUNTER, "everflame_self_profile_lost_samples_total", "", "",      \
+        "Samples of the server itself for which there was no room.")                               \
     X(PROCESS_CPU, METRIC_COUNTER, "process_cpu_seconds_total", "", "", "CPU time used.")          \
     X(PROCESS_RSS, METRIC_GAUGE, "process_resident_memory_bytes", "", "", "Resident memory.")      \
     X(PROCESS_VIRT, METRIC_GAUGE, "process_virtual_memory_bytes", "", "", "Virtual memory.")       \

@@ -80,6 +80,7 @@ struct config {
     int64_t query_timeout_ns, query_concurrency, query_queue_max;
 
     bool self_profiling_disable_push;
+    struct str self_profiling_tenant;
     struct str runtime_file;
     int64_t runtime_period_ns;
 

@@ -2,6 +2,9 @@
  *
  *     flags, file ─► store (lock, replay) ─► overrides ─► ingest ─► query pool ─► HTTP
  *
+ * Before all this the profiler of the server itself is set up, which samples every thread that
+ * starts after it; its own thread starts last and stops first.
+ *
  * Stopping goes the other way: /ready says no, HTTP finishes what is in flight (bounded by
  * server.graceful-shutdown-timeout), then the queries' threads, then the store drains its queue and
  * closes. Every request in flight needs the parts below HTTP, so HTTP goes first.
@@ -20,6 +23,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "server/machine.h"
+#include "server/self_profile.h"
 #include "server/server_int.h"
 
 enum {
@@ -157,6 +161,7 @@ static enum status start_http(
 static enum status start(struct server *s, struct route_list *routes, struct error *err)
 {
     uint32_t processors = machine_processors();
+    TRY(self_profile_begin(s->config, &s->self_profile, err));
     enum status st = open_store(s, err);
     if (st != ST_OK)
         return error_wrap(err, st, "error initialising module: storage");
@@ -175,7 +180,7 @@ static enum status start(struct server *s, struct route_list *routes, struct err
     st = start_http(s, routes, processors, err);
     if (st != ST_OK)
         return error_wrap(err, st, "error initialising module: server");
-    return ST_OK;
+    return self_profile_start(s->self_profile, s->ingest, err);
 }
 
 /* ── stop ── */
@@ -183,6 +188,7 @@ static enum status start(struct server *s, struct route_list *routes, struct err
 static void stop(struct server *s)
 {
     atomic_store(&s->stopping, true);
+    self_profile_stop(s->self_profile);
     if (s->http)
         http_server_stop(s->http, s->config->graceful_shutdown_timeout_ns);
     query_pool_stop(s->queries);
@@ -190,6 +196,7 @@ static void stop(struct server *s)
     refusals_close(s->refusals);
     overrides_close(s->overrides);
     store_close(s->store);
+    self_profile_end(s->self_profile);
 }
 
 static void sleep_ns(int64_t ns)

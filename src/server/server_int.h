@@ -10,6 +10,8 @@
 #include "server/query_pool.h"
 #include "server/tenants.h"
 
+struct self_profile;
+
 struct server {
     struct config *config;
     struct overrides *overrides;
@@ -18,7 +20,8 @@ struct server {
     struct ingest *ingest;
     struct query_pool *queries;
     struct http_server *http;
-    uint64_t body_bytes_max; /* of one upload, over all tenants */
+    struct self_profile *self_profile; /* NULL: off */
+    uint64_t body_bytes_max;           /* of one upload, over all tenants */
     int64_t start_wall_ns;
     uint64_t head_bytes;        /* the bound of the store */
     atomic_bool stopping;       /* /ready says no */
