@@ -76,7 +76,13 @@ class Server:
 
     def data_mb(self):
         """Sum of the sizes of all files, and of the blocks they occupy."""
-        stats = [os.lstat(os.path.join(d, f)) for d, _, files in os.walk(self.data) for f in files]
+        stats = []
+        for folder, _, files in os.walk(self.data):
+            for name in files:
+                try:
+                    stats.append(os.lstat(os.path.join(folder, name)))
+                except FileNotFoundError:  # the server tidies up meanwhile
+                    pass
         return sum(s.st_size for s in stats) / 1e6, sum(s.st_blocks * 512 for s in stats) / 1e6
 
 
