@@ -103,6 +103,14 @@ void ingest_request_end(struct ingest_request *rq, enum status st, const struct 
     rq->done(rq->ctx, st, st == ST_OK ? NULL : err);
 }
 
+void ingest_count_dropped(struct ingest_request *rq, const struct ingest_series *s)
+{
+    struct error why = {0};
+    error_set(&why, ST_OK, __FILE__, __LINE__, "the tenant's relabelling rules drop it");
+    ingest_count_discarded(
+        rq, service_of(s), STR("dropped_by_relabel_rules"), 1, (double)s->size_bytes, &why);
+}
+
 /* The whole request under one reason. */
 static void discard_all(struct ingest_request *rq, struct str reason, const struct error *err)
 {
@@ -245,7 +253,10 @@ static enum status process(struct ingest_request *rq, struct ingest_series *s, s
         TRY(ingest_check_profile(rq, s, err));
     struct str type = metric_type(rq, s);
     metric_observe(M_RECEIVED_SAMPLES, s->prof->n_samples, type, rq->tenant);
-    if (s->prof->n_samples == 0)
+    TRY(ingest_drop_types(rq, s, err));
+    if (s->prof->n_types == 0)
+        ingest_count_dropped(rq, s);
+    if (s->prof->n_samples == 0 || s->prof->n_types == 0)
         return ST_OK;
     if (!ingest_inject_versions(s->prof, s->labels, rq->arena))
         return ingest_arena_full(rq->arena, err);

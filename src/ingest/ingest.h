@@ -12,7 +12,11 @@
 
 #include "codec/messages.h"
 #include "ingest/refusals.h"
+#include "ingest/relabel.h"
 #include "store/store.h"
+
+/* Where the built-in relabelling rules stand among a tenant's. */
+enum ingest_default_rules { DEFAULT_RULES_FIRST, DEFAULT_RULES_LAST, DEFAULT_RULES_DISABLED };
 
 /* Of a tenant; 0 = off unless said. Defaults in ingest_limits_default. */
 struct ingest_limits {
@@ -33,7 +37,9 @@ struct ingest_limits {
     int64_t reject_newer_than_ns;     /* 10 min */
     uint64_t active_series_max;       /* 100,000: since the last cut, see store_quota */
     uint64_t active_services_max;     /* 1,000 */
-    uint64_t head_bytes_max;          /* the server makes it a quarter of the head */
+    const struct relabel *relabel_rules, *sample_type_rules; /* NULL: none */
+    enum ingest_default_rules default_rules;
+    uint64_t head_bytes_max; /* the server makes it a quarter of the head */
 };
 void ingest_limits_default(struct ingest_limits *l);
 

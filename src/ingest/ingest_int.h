@@ -87,6 +87,8 @@ void ingest_request_end(struct ingest_request *rq, enum status st, const struct 
 /* Counts profiles that will not be stored, and tells the refusals why. */
 void ingest_count_discarded(struct ingest_request *rq, struct str service, struct str reason,
     uint64_t profiles, double bytes, const struct error *err);
+/* The tenant's rules left nothing of the series; for the client that is no failure. */
+void ingest_count_dropped(struct ingest_request *rq, const struct ingest_series *s);
 /* The status for a full arena; the edge decides by arena->full. */
 enum status ingest_arena_full(const struct arena *arena, struct error *err);
 /* The answer to a request whose arena is full. */
@@ -142,6 +144,11 @@ bool ingest_relabel(struct label_set *set, struct arena *arena);
 /* §7.3 on a sorted set; with sanitising on, names are rewritten in place (and the set sorted). */
 enum status ingest_check_labels(
     struct ingest_request *rq, struct label_set *set, struct str *ret_reason, struct error *err);
+
+/* type_rules.c */
+/* §6.7: the columns of dropped sample types go; there may be none left. */
+enum status ingest_drop_types(
+    struct ingest_request *rq, struct ingest_series *s, struct error *err);
 
 /* split.c */
 /* §6.12: appends the rows of a series to rq->rows. */

@@ -8,14 +8,17 @@
  * end as equal sets: they become one group. Spans and traces stay on the samples. All per-sample
  * work is two passes over 32-bit integers; everything else is per distinct label set.
  *
- * Invariants: 1. Every sample is in exactly one row. 2. Label sets of a profile's rows differ.
+ * Invariants: 1. Every sample is in exactly one row, unless the tenant's rules drop its labels. 2.
+ * Label sets of a profile's rows differ.
  * 3. __delta__, __order__ and the type labels count for validation, and are never handed on. 4. One
  * invalid set refuses the whole profile: rows are appended only after all sets were checked.
  *
  * Pure; everything but one hash table is in the request's arena. */
-#include "ingest/ingest_int.h"
+#include "ingest/relabel_int.h"
 
 #include "base/idmap.h"
+
+enum { GROUP_DROPPED = UINT32_MAX };
 
 struct group {
     struct labels labels;
@@ -36,6 +39,7 @@ struct split {
         uint32_t n, cap;
     } groups;
     struct idmap by_labels;
+    uint32_t n_dropped; /* samples */
 };
 
 static enum status split_begin(struct split *sp, struct error *err)
@@ -88,8 +92,21 @@ static bool build_sampled(struct split *sp, struct prof_labelset ls)
     return true;
 }
 
+/* The built-in rules and the tenant's, in the order that it wants. */
+static bool relabel(struct split *sp, bool *ret_keep)
+{
+    const struct ingest_limits *l = &sp->rq->limits;
+    struct arena *arena = sp->rq->arena;
+    *ret_keep = true;
+    if (l->default_rules == DEFAULT_RULES_FIRST && !ingest_relabel(&sp->set, arena))
+        return false;
+    if (l->relabel_rules && !relabel_apply(l->relabel_rules, &sp->set, arena, ret_keep))
+        return false;
+    return l->default_rules != DEFAULT_RULES_LAST || ingest_relabel(&sp->set, arena);
+}
+
 /* sp->set = base and sampled merged, both sorted. */
-static bool build_set(struct split *sp, struct prof_labelset ls)
+static bool build_set(struct split *sp, struct prof_labelset ls, bool *ret_keep)
 {
     struct arena *arena = sp->rq->arena;
     if (!build_sampled(sp, ls))
@@ -102,7 +119,7 @@ static bool build_set(struct split *sp, struct prof_labelset ls)
         if (!push_label(&sp->set, arena, take_a ? a->v[i++] : b->v[k++]))
             return false;
     }
-    return ingest_relabel(&sp->set, arena);
+    return relabel(sp, ret_keep);
 }
 
 /* The group of the labels in sp->set, made if there is none. */
@@ -148,8 +165,13 @@ static enum status make_groups(struct split *sp, struct error *err)
     for (uint32_t i = 0; i < sym->n_labelsets; i++) {
         if (sp->counts[i] == 0)
             continue;
-        if (!build_set(sp, sym->labelsets[i]))
+        bool keep;
+        if (!build_set(sp, sym->labelsets[i], &keep))
             return ingest_arena_full(sp->rq->arena, err);
+        sp->group_of[i] = GROUP_DROPPED;
+        sp->n_dropped += keep ? 0 : sp->counts[i];
+        if (!keep)
+            continue;
         TRY(ingest_check_labels(sp->rq, &sp->set, &sp->series->reason, err));
         drop_reserved(&sp->set);
         TRY(find_group(sp, &sp->group_of[i], err));
@@ -170,9 +192,12 @@ static uint32_t *scatter(struct split *sp)
         sp->groups.v[g].first = next[g] = at;
         at += sp->groups.v[g].n;
     }
-    ASSERT(at == n);
-    for (uint32_t i = 0; i < n; i++)
-        indexes[next[sp->group_of[sp->prof->samples[i].labelset]]++] = i;
+    ASSERT(at + sp->n_dropped == n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t group = sp->group_of[sp->prof->samples[i].labelset];
+        if (group != GROUP_DROPPED)
+            indexes[next[group]++] = i;
+    }
     return indexes;
 }
 
@@ -180,7 +205,8 @@ static enum status make_rows(struct split *sp, struct error *err)
 {
     struct ingest_request *rq = sp->rq;
     uint32_t *indexes = NULL;
-    if (sp->groups.n > 1 && !(indexes = scatter(sp)))
+    bool all = sp->groups.n == 1 && sp->n_dropped == 0;
+    if (!all && !(indexes = scatter(sp)))
         return ingest_arena_full(rq->arena, err);
     uint32_t before = rq->rows.n;
     for (uint32_t g = 0; g < sp->groups.n; g++) {
@@ -205,7 +231,9 @@ enum status ingest_split(struct ingest_request *rq, struct ingest_series *s, str
     enum status st = split_begin(&sp, err);
     if (st == ST_OK)
         st = make_groups(&sp, err);
-    if (st == ST_OK)
+    if (st == ST_OK && sp.groups.n == 0 && sp.n_dropped)
+        ingest_count_dropped(rq, s);
+    else if (st == ST_OK)
         st = make_rows(&sp, err);
     idmap_done(&sp.by_labels);
     return st;

@@ -287,6 +287,9 @@ void config_limits_ingest(const struct config_limits *l, struct ingest_limits *r
         .active_series_max = at_least_0(l->max_active_series),
         .active_services_max = at_least_0(l->max_active_services),
         .head_bytes_max = l->max_head_bytes,
+        .relabel_rules = l->relabel_rules,
+        .sample_type_rules = l->sample_type_rules,
+        .default_rules = (enum ingest_default_rules)l->default_rules,
     };
 }
 

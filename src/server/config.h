@@ -19,9 +19,12 @@ enum config_type {
     CONFIG_INT,
     CONFIG_BYTES, /* integer, or with KB MB GB KiB MiB GiB */
     CONFIG_FLOAT,
-    CONFIG_DURATION,  /* Go: 1h30m, 300ms */
-    CONFIG_XDURATION, /* integers with y w d h m s ms: 30d, 1h30m; 0 */
-    CONFIG_ANY,       /* any YAML, not looked at; only for settings without effect */
+    CONFIG_DURATION,   /* Go: 1h30m, 300ms */
+    CONFIG_XDURATION,  /* integers with y w d h m s ms: 30d, 1h30m; 0 */
+    CONFIG_RULES,      /* relabelling rules: a sequence of mappings, or its JSON */
+    CONFIG_TYPE_RULES, /* the same, only drop and keep */
+    CONFIG_POSITION,   /* first, last, disabled */
+    CONFIG_ANY,        /* any YAML, not looked at; only for settings without effect */
 };
 
 enum config_category { CONFIG_BASIC, CONFIG_ADVANCED, CONFIG_HIDDEN };
@@ -51,8 +54,10 @@ struct config_limits {
     bool disable_label_sanitization;
     int64_t reject_older_than_ns, reject_newer_than_ns;
     int64_t max_active_series, max_active_services;
-    uint64_t max_head_bytes;       /* 0: a quarter of the head */
-    int64_t max_query_lookback_ns; /* 0: the retention */
+    const struct relabel *relabel_rules, *sample_type_rules; /* of relabel_compile */
+    int64_t default_rules;                                   /* enum ingest_default_rules */
+    uint64_t max_head_bytes;                                 /* 0: a quarter of the head */
+    int64_t max_query_lookback_ns;                           /* 0: the retention */
     int64_t max_query_length_ns, max_nodes_default, max_nodes_max;
     bool max_nodes_on_select_merge_profile;
     int64_t retention_ns, compactor_retention_ns;

@@ -10,6 +10,7 @@ struct config_value {
     uint64_t u;
     double f;
     struct str s; /* a view of the text */
+    const struct relabel *rules;
 };
 
 /* false: not a value of that type; *ret_range: it is one, but out of range. */

@@ -169,6 +169,9 @@ static const char *type_word(enum config_type t)
         [CONFIG_FLOAT] = "number",
         [CONFIG_DURATION] = "duration",
         [CONFIG_XDURATION] = "duration (d, w, y)",
+        [CONFIG_RULES] = "list of rules",
+        [CONFIG_TYPE_RULES] = "list of rules",
+        [CONFIG_POSITION] = "first, last, disabled",
         [CONFIG_ANY] = "any",
     };
     return words[t];

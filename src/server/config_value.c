@@ -214,6 +214,21 @@ bool config_xduration_parse(struct str s, int64_t *ret_ns)
     return true;
 }
 
+static const struct str positions[] = {[DEFAULT_RULES_FIRST] = {"first", 5},
+    [DEFAULT_RULES_LAST] = {"last", 4},
+    [DEFAULT_RULES_DISABLED] = {"disabled", 8}};
+
+static bool parse_position(struct str s, int64_t *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(positions); i++) {
+        if (!str_eq(s, positions[i]))
+            continue;
+        *ret = (int64_t)i;
+        return true;
+    }
+    return false;
+}
+
 bool config_value_parse(
     enum config_type type, struct str text, struct config_value *ret_value, bool *ret_range)
 {
@@ -225,6 +240,11 @@ bool config_value_parse(
     case CONFIG_ANY:
         ret_value->s = text;
         return true;
+    case CONFIG_RULES:
+    case CONFIG_TYPE_RULES:
+        return relabel_compile(text, type == CONFIG_TYPE_RULES, &ret_value->rules, NULL) == ST_OK;
+    case CONFIG_POSITION:
+        return parse_position(text, &ret_value->i);
     case CONFIG_BOOL:
         return parse_bool(text, &ret_value->b);
     case CONFIG_INT:
@@ -304,6 +324,15 @@ void config_value_format(enum config_type type, const void *p, struct buf *out)
     case CONFIG_SECRET:
         buf_str(out, ((const struct str *)p)->n ? STR("********") : STR_EMPTY);
         return;
+    case CONFIG_RULES:
+    case CONFIG_TYPE_RULES: {
+        struct str text = relabel_text(*(const struct relabel *const *)p);
+        buf_str(out, text.n ? text : STR("[]"));
+        return;
+    }
+    case CONFIG_POSITION:
+        buf_str(out, positions[*(const int64_t *)p]);
+        return;
     case CONFIG_BOOL:
         buf_str(out, *(const bool *)p ? STR("true") : STR("false"));
         return;
@@ -338,6 +367,10 @@ bool config_value_store(
             *(struct str *)p = s;
         return s.p != NULL;
     }
+    case CONFIG_RULES:
+    case CONFIG_TYPE_RULES:
+        *(const struct relabel **)p = v->rules;
+        return true;
     case CONFIG_BOOL:
         *(bool *)p = v->b;
         return true;
@@ -348,6 +381,7 @@ bool config_value_store(
         *(double *)p = v->f;
         return true;
     case CONFIG_INT:
+    case CONFIG_POSITION:
     case CONFIG_DURATION:
     case CONFIG_XDURATION:
         *(int64_t *)p = v->i;

@@ -15,8 +15,15 @@
 
 #include "base/hash.h"
 #include "base/idmap.h"
+#include "codec/json.h"
 
-enum { DEPTH_MAX = 12, PATH_MAX_BYTES = 256, PROBLEMS_MAX = 20, PROBLEM_BYTES = 16 << 10 };
+enum {
+    DEPTH_MAX = 12,
+    PATH_MAX_BYTES = 256,
+    PROBLEMS_MAX = 20,
+    PROBLEM_BYTES = 16 << 10,
+    RULES_BYTES = 1 << 20
+};
 
 enum frame_kind { FRAME_BLOCK, FRAME_RUNTIME, FRAME_TENANTS };
 
@@ -124,6 +131,9 @@ static const char *type_name(enum config_type t)
         [CONFIG_FLOAT] = "float64",
         [CONFIG_DURATION] = "time.Duration",
         [CONFIG_XDURATION] = "model.Duration",
+        [CONFIG_RULES] = "relabel.Config",
+        [CONFIG_TYPE_RULES] = "relabel.Config",
+        [CONFIG_POSITION] = "first, last or disabled",
         [CONFIG_ANY] = "any",
     };
     return names[t];
@@ -158,6 +168,111 @@ static void read_list(struct reader *r, int row, const yaml_node_t *seq)
     buf_done(&out);
 }
 
+/* Every second key of the same name in the mapping is a problem. */
+static void check_duplicates(struct reader *r, const yaml_node_t *map)
+{
+    struct idmap seen;
+    idmap_init(&seen, NULL);
+    const yaml_node_pair_t *pairs = map->data.mapping.pairs.start;
+    size_t n = (size_t)(map->data.mapping.pairs.top - pairs);
+    for (uint32_t i = 0; i < n; i++) {
+        const yaml_node_t *key = yaml_document_get_node(r->doc, pairs[i].key), *old = NULL;
+        if (key->type != YAML_SCALAR_NODE)
+            continue;
+        uint64_t h = hash_str(scalar(key));
+        struct idmap_probe p = idmap_start(&seen, h);
+        for (uint32_t j; idmap_next(&seen, &p, &j) && !old;) {
+            const yaml_node_t *k = yaml_document_get_node(r->doc, pairs[j].key);
+            old = str_eq(scalar(k), scalar(key)) ? k : NULL;
+        }
+        if (old)
+            problem(r, key, "mapping key \"%.*s\" already defined at line %zu",
+                STR_ARG(str_head(scalar(key), 100)), old->start_mark.line + 1);
+        else if (!idmap_put(&seen, h, i))
+            r->no_memory = true;
+    }
+    idmap_done(&seen);
+}
+
+static bool put_scalar(struct buf *out, const yaml_node_t *n)
+{
+    if (n->type != YAML_SCALAR_NODE)
+        return false;
+    if (is_null(n))
+        buf_str(out, STR("null"));
+    else
+        json_put_string(out, scalar(n));
+    return true;
+}
+
+static bool put_list(struct reader *r, struct buf *out, const yaml_node_t *seq)
+{
+    bool ok = true;
+    buf_byte(out, '[');
+    for (yaml_node_item_t *it = seq->data.sequence.items.start;
+         ok && it < seq->data.sequence.items.top; it++) {
+        if (it > seq->data.sequence.items.start)
+            buf_byte(out, ',');
+        ok = put_scalar(out, yaml_document_get_node(r->doc, *it));
+    }
+    buf_byte(out, ']');
+    return ok;
+}
+
+/* A mapping of scalars and lists of scalars as JSON; false: it has another shape. */
+static bool put_mapping(struct reader *r, struct buf *out, const yaml_node_t *map)
+{
+    if (map->type != YAML_MAPPING_NODE)
+        return false;
+    bool ok = true;
+    buf_byte(out, '{');
+    for (const yaml_node_pair_t *p = map->data.mapping.pairs.start;
+         ok && p < map->data.mapping.pairs.top; p++) {
+        const yaml_node_t *value = yaml_document_get_node(r->doc, p->value);
+        const yaml_node_t *key = yaml_document_get_node(r->doc, p->key);
+        if (p > map->data.mapping.pairs.start)
+            buf_byte(out, ',');
+        if (key->type != YAML_SCALAR_NODE)
+            return false;
+        json_put_string(out, scalar(key));
+        buf_byte(out, ':');
+        ok = value->type == YAML_SEQUENCE_NODE ? put_list(r, out, value) : put_scalar(out, value);
+    }
+    buf_byte(out, '}');
+    return ok;
+}
+
+/* A sequence of mappings becomes the JSON that relabel_compile reads. */
+static void read_rules(struct reader *r, int row, const yaml_node_t *n)
+{
+    struct buf out;
+    struct error err = {0};
+    const struct relabel *rules;
+    buf_init(&out, RULES_BYTES);
+    bool ok = n->type == YAML_SEQUENCE_NODE;
+    buf_byte(&out, '[');
+    for (yaml_node_item_t *it = ok ? n->data.sequence.items.start : NULL;
+         ok && it < n->data.sequence.items.top; it++) {
+        const yaml_node_t *map = yaml_document_get_node(r->doc, *it);
+        if (it > n->data.sequence.items.start)
+            buf_byte(&out, ',');
+        if (map->type == YAML_MAPPING_NODE)
+            check_duplicates(r, map);
+        ok = put_mapping(r, &out, map);
+    }
+    buf_byte(&out, ']');
+    bool types = config_settings[row].type == CONFIG_TYPE_RULES;
+    if (!ok)
+        wrong_type(r, n, "[]*relabel.Config");
+    else if (out.failed)
+        problem(r, n, "the rules are too long");
+    else if (relabel_compile(buf_view(&out), types, &rules, &err) != ST_OK)
+        problem(r, n, "%s", err.msg);
+    else
+        set(r, row, buf_view(&out));
+    buf_done(&out);
+}
+
 /* The scalar as text that config_value_parse takes for the type; false: it has another type. */
 static bool scalar_text(const yaml_node_t *n, enum config_type type, struct str *ret)
 {
@@ -184,7 +299,9 @@ static void read_leaf(struct reader *r, int row, const yaml_node_t *n)
     struct str text;
     if (is_null(n))
         return;
-    if (type == CONFIG_ANY)
+    if (type == CONFIG_RULES || type == CONFIG_TYPE_RULES)
+        read_rules(r, row, n);
+    else if (type == CONFIG_ANY)
         set(r, row, STR("(given)"));
     else if (type == CONFIG_LIST && n->type == YAML_SEQUENCE_NODE)
         read_list(r, row, n);
@@ -192,32 +309,6 @@ static void read_leaf(struct reader *r, int row, const yaml_node_t *n)
         wrong_type(r, n, type_name(type));
     else
         set(r, row, text);
-}
-
-/* Every second key of the same name in the mapping is a problem. */
-static void check_duplicates(struct reader *r, const yaml_node_t *map)
-{
-    struct idmap seen;
-    idmap_init(&seen, NULL);
-    const yaml_node_pair_t *pairs = map->data.mapping.pairs.start;
-    size_t n = (size_t)(map->data.mapping.pairs.top - pairs);
-    for (uint32_t i = 0; i < n; i++) {
-        const yaml_node_t *key = yaml_document_get_node(r->doc, pairs[i].key), *old = NULL;
-        if (key->type != YAML_SCALAR_NODE)
-            continue;
-        uint64_t h = hash_str(scalar(key));
-        struct idmap_probe p = idmap_start(&seen, h);
-        for (uint32_t j; idmap_next(&seen, &p, &j) && !old;) {
-            const yaml_node_t *k = yaml_document_get_node(r->doc, pairs[j].key);
-            old = str_eq(scalar(k), scalar(key)) ? k : NULL;
-        }
-        if (old)
-            problem(r, key, "mapping key \"%.*s\" already defined at line %zu",
-                STR_ARG(str_head(scalar(key), 100)), old->start_mark.line + 1);
-        else if (!idmap_put(&seen, h, i))
-            r->no_memory = true;
-    }
-    idmap_done(&seen);
 }
 
 static void enter(struct reader *r, yaml_node_t *map, enum frame_kind kind)

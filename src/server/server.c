@@ -324,5 +324,6 @@ int server_main(int argc, char **argv)
         code = run(c);
     }
     config_free(c);
+    relabel_forget();
     return code;
 }

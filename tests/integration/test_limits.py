@@ -6,6 +6,7 @@
 import json
 import os
 import sys
+import tempfile
 import time
 import urllib.parse
 
@@ -47,6 +48,36 @@ def refused(what, answer, *texts):
     check(what, answer[0] == 429 and "resource_exhausted" in answer[1] and all(t in answer[1] for t in texts), answer)
 
 
+RULES = """
+overrides:
+  t:
+    ingestion_relabeling_rules:
+      - source_labels: [env]
+        regex: dev|test
+        action: drop
+      - source_labels: [service_name]
+        regex: (.*)-v[0-9]+
+        target_label: service_name
+"""
+
+
+def relabelling(build):
+    with tempfile.TemporaryDirectory(prefix="everflame-test-") as folder:
+        path = os.path.join(folder, "overrides.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(RULES)
+        with Server(build, ["-auth.multitenancy-enabled=true", "-runtime-config.file=" + path]) as s:
+            for name in ("shop-v17{env=prod}", "cart{env=dev}"):
+                for tenant in "tu":
+                    check("upload " + name, upload(s, tenant, name)[0] == 200)
+            check("t is relabelled", services(s, "t") == ["shop"], services(s, "t"))
+            check("u is not", services(s, "u") == ["cart", "shop-v17"], services(s, "u"))
+            want = [("cart", "dropped_by_relabel_rules", "limits.ingestion_relabeling_rules", 1)]
+            check("what was dropped is on record", refusals(s, "t") == want, refusals(s, "t"))
+            _, _, text = s.request("GET", "/runtime-config")
+            check("the rules are shown", b"ingestion_relabeling_rules: [{" in text, text)
+
+
 def main():
     build = sys.argv[1] if len(sys.argv) > 1 else "build"
     flags = ["-auth.multitenancy-enabled=true", "-validation.max-active-series=3", "-validation.max-active-services=2",
@@ -74,6 +105,7 @@ def main():
             check("kept for " + tenant, sorted(refusals(s, tenant)) == rows, refusals(s, tenant))
         refused_body = upload(s, "t", "a{x=1}", b"")
         check("an empty body is no refusal", refused_body[0] in (200, 400, 422), refused_body)
+    relabelling(build)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

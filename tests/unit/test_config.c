@@ -342,7 +342,7 @@ static void test_yaml_accepts(void **state)
         "server:\n  # nothing\nlimits: ~\n",
         "target: all\n---\nnonsense: 1\n",
         "memberlist:\n  join_members: [a:7946, b:7946]\n",
-        "limits:\n  ingestion_relabeling_rules:\n    - action: drop\n      x: [1, {a: b}]\n",
+        "limits:\n  ingestion_relabeling_rules:\n    - action: drop\n      source_labels: [a, b]\n",
         "limits: {ingestion_rate_mb: 0x10, max_query_lookback: 0, reject_older_than: 0s}\n",
         "server: &s\n  http_listen_port: 7\n",
         "ingester:\n  lifecycler:\n    ring:\n      kvstore:\n        store: inmemory\n",
