@@ -95,6 +95,8 @@ struct block_target {
 #define BLOCK_DATASET_BYTES ((size_t)512 << 20)
 enum status block_write(const struct block_target *to, const struct epoch *ep, struct str tenant,
     int64_t hour_ns, struct block_file *ret_file, struct error *err);
+/* Whether a tenant can be a folder: what the server lets in, always. */
+bool block_tenant_ok(struct str tenant);
 /* The same name for the same content: store, epoch, tenant, hour. */
 bool block_path(const struct block_target *to, uint64_t epoch, struct str tenant, int64_t hour_ns,
     char out[BLOCK_PATH_MAX]);

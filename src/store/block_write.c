@@ -21,7 +21,7 @@
 #include "base/mem.h"
 #include "store/frame_int.h"
 
-enum { ZSTD_LEVEL = 3, RAW_MAX = 1 << 30 };
+enum { ZSTD_LEVEL = 3, RAW_MAX = 1 << 30, TENANT_BYTES_MAX = 255 };
 static const char head_magic[8] = {'E', 'F', 'B', 'L', 'K', 0, 0, 1};
 static const char foot_magic[8] = {'E', 'F', 'B', 'L', 'K', 'E', 'N', 'D'};
 
@@ -304,6 +304,13 @@ static void ulid(char out[ULID_CHARS + 1], int64_t hour_ns, uint64_t hi, uint64_
     out[ULID_CHARS] = 0;
 }
 
+bool block_tenant_ok(struct str tenant)
+{
+    return tenant.n > 0 && tenant.n <= TENANT_BYTES_MAX && !memchr(tenant.p, '/', tenant.n) &&
+           !memchr(tenant.p, 0, tenant.n) && !str_eq(tenant, STR(".")) &&
+           !str_eq(tenant, STR(".."));
+}
+
 bool block_path(const struct block_target *to, uint64_t epoch, struct str tenant, int64_t hour_ns,
     char out[BLOCK_PATH_MAX])
 {
@@ -321,7 +328,7 @@ bool block_path(const struct block_target *to, uint64_t epoch, struct str tenant
     clock_civil_from_days(day_no, &year, &month, &day);
     int n = snprintf(out, BLOCK_PATH_MAX, "%.*s/1h/%04" PRId64 "-%02u-%02u/%s.efb", STR_ARG(tenant),
         year, month, day, name);
-    return n > 0 && n < BLOCK_PATH_MAX;
+    return n > 0 && n < BLOCK_PATH_MAX && block_tenant_ok(tenant);
 }
 
 /* Makes and syncs every folder on the way; `path` is below blocks/. */

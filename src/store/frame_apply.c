@@ -7,8 +7,10 @@
  * there is damage. */
 #include "store/frame_int.h"
 
-/* Most elements of one kind that may be missing before a section. An epoch of one service never has
- * as many; a frame that claims more is damaged itself. */
+#include "store/block_int.h"
+
+/* Most elements that may be missing before a frame, and of them series. What could be lost has
+ * fewer; a frame that claims more is damaged itself. */
 enum { GAP_MAX = 1 << 22, GAP_SERIES_MAX = 1 << 16 };
 
 struct applier {
@@ -32,7 +34,8 @@ static enum status range(struct applier *a, uint32_t have, size_t least, uint32_
     uint32_t *ret_n, const char *what)
 {
     uint64_t begin = cursor_uvarint(&a->c), n = cursor_uvarint(&a->c);
-    if (a->c.bad || begin < have || begin - have > a->gap_max || n > cursor_left(&a->c) / least)
+    if (a->c.bad || begin < have || begin - have > a->gap_max - a->stats->filled ||
+        n > cursor_left(&a->c) / least)
         return damaged(a, what);
     *ret_missing = (uint32_t)(begin - have);
     *ret_n = (uint32_t)n;
@@ -239,7 +242,7 @@ static enum status find_dataset(struct applier *a, struct epoch *ep)
 {
     struct str tenant = cursor_bytes(&a->c, cursor_uvarint(&a->c));
     struct str service = cursor_bytes(&a->c, cursor_uvarint(&a->c));
-    if (a->c.bad)
+    if (a->c.bad || !block_tenant_ok(tenant))
         return damaged(a, "dataset");
     a->ds = epoch_dataset_get(ep, tenant, service);
     if (!a->ds)

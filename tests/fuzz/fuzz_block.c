@@ -1,0 +1,125 @@
+/* A block file whose checks are made right first, so that what lies behind them is reached:
+ * opening, loading and verifying any bytes is safe; a block that verifies can be read to the last
+ * sample. */
+#include "base/fs_sim.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/varint.h"
+#include "store/block_int.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { RAW_MAX = 4 << 20 };
+
+static void store_u64le(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> 8 * i);
+}
+
+/* The sections' checks in the directory; false when it is not one, or claims a large section. */
+static bool mend_sections(uint8_t *file, size_t size, struct str directory)
+{
+    struct cursor c = cursor_make(directory);
+    cursor_bytes(&c, cursor_uvarint(&c));
+    for (int i = 0; i < 3; i++)
+        cursor_uvarint(&c);
+    for (uint64_t n = cursor_uvarint(&c); n && !c.bad; n--) {
+        cursor_bytes(&c, cursor_uvarint(&c));
+        for (int i = 0; i < 5; i++)
+            cursor_uvarint(&c);
+        for (int i = 0; i < BLOCK_SECTIONS && !c.bad; i++) {
+            cursor_uvarint(&c);
+            uint64_t offset = cursor_uvarint(&c), stored = cursor_uvarint(&c);
+            if (cursor_uvarint(&c) > RAW_MAX)
+                return false;
+            struct str check = cursor_bytes(&c, 8);
+            if (check.n && offset <= size && stored <= size - offset)
+                store_u64le(
+                    file + (check.p - (const char *)file), hash_disk(file + offset, stored));
+        }
+    }
+    return !c.bad;
+}
+
+static bool mend(uint8_t *file, size_t size)
+{
+    if (size < BLOCK_HEAD_BYTES + BLOCK_FOOT_BYTES)
+        return false;
+    uint8_t *foot = file + size - BLOCK_FOOT_BYTES;
+    uint64_t at = load_u64le(foot), n = load_u64le(foot + 8);
+    if (at > size || n > size - at)
+        return false;
+    if (!mend_sections(file, size, str_make(file + at, n)))
+        return false;
+    store_u64le(file + BLOCK_HEAD_BYTES - 8, hash_disk(file, BLOCK_HEAD_BYTES - 8));
+    store_u64le(foot + 16, hash_disk(file + at, n));
+    return true;
+}
+
+static void read_part(const struct part *p)
+{
+    struct arena arena;
+    arena_init(&arena, GIB);
+    for (uint32_t i = 0; i < part_rows(p); i++) {
+        const struct part_row *r = part_row(p, i);
+        uint32_t n_types = part_series(p, r->series)->n_types;
+        for (uint32_t k = 0; k < n_types; k++) {
+            struct samples v;
+            int64_t total = 0;
+            arena_reset(&arena);
+            ASSERT(samples_decode(str_make(r->bytes, r->n_bytes), n_types, k, &arena, &v, NULL) ==
+                   ST_OK);
+            for (uint32_t j = 0; j < v.n; j++) {
+                total += v.values[j];
+                for (uint32_t node = v.nodes[j]; node; node = sym_node(&p->sym, node).parent)
+                    ASSERT(sym_location(&p->sym, sym_node(&p->sym, node).location));
+            }
+            ASSERT(total == r->totals[k]);
+        }
+    }
+    arena_done(&arena);
+}
+
+static void read_block(struct block *b)
+{
+    bool whole = block_verify(b, NULL) == ST_OK;
+    for (uint32_t i = 0; i < b->n_datasets; i++) {
+        struct dataset *ds;
+        if (block_load(&b->datasets[i], BLOCK_LABELS, &ds, NULL) == ST_OK)
+            dataset_free(ds);
+        else
+            ASSERT(!whole);
+        if (block_load(&b->datasets[i], BLOCK_FULL, &ds, NULL) == ST_OK) {
+            if (whole)
+                read_part(&ds->part);
+            dataset_free(ds);
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0 || size > 64 * KIB)
+        return 0;
+    log_setup(LOG_ERROR + 1, LOG_LOGFMT);
+    uint8_t *file = mem_new(size);
+    memcpy(file, data, size);
+    bool mended = mend(file, size);
+    struct fs_sim *sim = fs_sim_new(1);
+    struct fs *fs = fs_sim_fs(sim);
+    struct fs_file *f = NULL;
+    struct block *b = NULL;
+    fs->dir_make(fs, "d");
+    ASSERT(fs->file_open(fs, "d/x.efb", FS_CREATE, &f) == 0);
+    ASSERT(fs->file_write(fs, f, 0, file, size) == 0);
+    fs->file_close(fs, f);
+    if (mended && block_open(fs, "d", "x.efb", &b, NULL) == ST_OK) {
+        read_block(b);
+        block_unref(b);
+    }
+    fs_sim_free(sim);
+    mem_free(file);
+    return 0;
+}
