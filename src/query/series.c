@@ -228,7 +228,9 @@ static enum status make_points(struct series_run *r, struct error *err)
         if (g->n_points++ == 0)
             g->points = &points[i];
         points[i].value = average ? (double)c->sum / (double)c->rows : (double)c->sum;
-        points[i].timestamp = r->s->range.start_ms + c->bucket * r->step_ms;
+        /* The sum is in range; what is added to a start far below zero need not be. */
+        points[i].timestamp =
+            (int64_t)((uint64_t)r->s->range.start_ms + (uint64_t)c->bucket * (uint64_t)r->step_ms);
         g->total += points[i].value;
     }
     return ST_OK;
