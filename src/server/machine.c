@@ -81,6 +81,15 @@ static void metrics_files(void)
     metric_set(M_PROCESS_FDS_MAX, (double)lim.rlim_cur);
 }
 
+uint64_t machine_raise_files(void)
+{
+    struct rlimit lim = {0};
+    getrlimit(RLIMIT_NOFILE, &lim);
+    rlim_t soft = lim.rlim_cur;
+    lim.rlim_cur = lim.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &lim) == 0 ? lim.rlim_max : soft;
+}
+
 void machine_metrics(void)
 {
     metric_set(M_PROCESS_CPU, (double)clock_cpu_ns() / (double)NS_PER_S);

@@ -250,6 +250,21 @@ static void constant_metrics(struct server *s)
     metric_set(M_PROCESS_START, (double)s->start_wall_ns / (double)NS_PER_S);
 }
 
+/* Connections, and some for files and directories. */
+static void warn_about_files(const struct config *c)
+{
+    enum { FILES_SPARE = 64 };
+    struct http_server_config cfg;
+    http_server_config_init(&cfg);
+    uint64_t connections = c->http_connections_max > 0 ? (uint64_t)c->http_connections_max
+                                                       : cfg.connections_max;
+    uint64_t files = machine_raise_files();
+    if (files < connections + FILES_SPARE)
+        LOG_WARN("fewer open files are allowed than connections; raise the hard limit (ulimit -Hn)",
+            "files=%llu connections=%llu", (unsigned long long)files,
+            (unsigned long long)connections);
+}
+
 static int run(struct config *c)
 {
     struct error err = {0};
@@ -266,6 +281,7 @@ static int run(struct config *c)
     signal(SIGQUIT, SIG_IGN);
     constant_metrics(s);
     config_warn(c);
+    warn_about_files(c);
     int code = 0;
     if (start(s, routes, &err) == ST_OK) {
         print_start(s);

@@ -74,7 +74,7 @@ def relabelling(build):
             check("u is not", services(s, "u") == ["cart", "shop-v17"], services(s, "u"))
             want = [("cart", "dropped_by_relabel_rules", "limits.ingestion_relabeling_rules", 1)]
             check("what was dropped is on record", refusals(s, "t") == want, refusals(s, "t"))
-            _, _, text = s.request("GET", "/runtime-config")
+            _, _, text = s.request("GET", "/runtime_config")
             check("the rules are shown", b"ingestion_relabeling_rules: [{" in text, text)
 
 

@@ -46,79 +46,80 @@ static const char *apply(const char *json, const char *labels)
     return text;
 }
 
+static const struct {
+    const char *rules, *in, *out;
+} examples[] = {
+    {"", "a=foo", "a=foo"},
+    {"[]", "a=foo", "a=foo"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"f(.*)\",\"target_label\":\"d\","
+     "\"replacement\":\"ch${1}-ch${1}\",\"action\":\"replace\"}]",
+        "a=foo b=bar c=baz", "a=foo b=bar c=baz d=choo-choo"},
+    {"[{\"source_labels\":[\"a\",\"b\"],\"regex\":\"f(.*);(.*)r\",\"target_label\":\"a\","
+     "\"replacement\":\"b${1}${2}m\"},"
+     "{\"source_labels\":[\"c\",\"a\"],\"regex\":\"(b).*b(.*)ba(.*)\","
+     "\"target_label\":\"d\",\"replacement\":\"$1$2$2$3\"}]",
+        "a=foo b=bar c=baz", "a=boobam b=bar c=baz d=boooom"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\".*o.*\",\"action\":\"drop\"},"
+     "{\"source_labels\":[\"a\"],\"target_label\":\"d\",\"replacement\":\"x\"}]",
+        "a=foo", "dropped"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"no\",\"action\":\"drop\"}]", "a=foo", "a=foo"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"f|o\",\"action\":\"drop\"}]", "a=foo", "a=foo"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"no-match\",\"action\":\"keep\"}]", "a=foo",
+        "dropped"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"f.*\",\"action\":\"Keep\"}]", "a=foo", "a=foo"},
+    /* no match: nothing is replaced */
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"x\",\"target_label\":\"b\","
+     "\"replacement\":\"y\"}]",
+        "a=foo b=bar", "a=foo b=bar"},
+    /* an empty result deletes */
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"(f).*\",\"target_label\":\"b\","
+     "\"replacement\":\"$2\"}]",
+        "a=foo b=bar", "a=foo"},
+    {"[{\"target_label\":\"a\",\"replacement\":\"\"}]", "a=foo b=bar", "b=bar"},
+    /* the defaults: copy the value */
+    {"[{\"source_labels\":[\"a\"],\"target_label\":\"d\"}]", "a=foo", "a=foo d=foo"},
+    {"[{\"source_labels\":[\"a\",\"x\",\"b\"],\"separator\":\"-\",\"target_label\":\"d\"}]",
+        "a=1 b=2", "a=1 b=2 d=1--2"},
+    {"[{\"source_labels\":[\"c\"],\"target_label\":\"d\",\"modulus\":1000,"
+     "\"action\":\"hashmod\"}]",
+        "a=foo b=bar c=baz", "a=foo b=bar c=baz d=976"},
+    {"[{\"regex\":\"(b.*)\",\"replacement\":\"bar_${1}\",\"action\":\"labelmap\"}]",
+        "a=foo b1=bar b2=baz", "a=foo b1=bar b2=baz bar_b1=bar bar_b2=baz"},
+    {"[{\"regex\":\"__meta_(my.*)\",\"action\":\"labelmap\"}]",
+        "__meta_my_bar=aaa __meta_my_baz=bbb __meta_other=ccc",
+        "__meta_my_bar=aaa __meta_my_baz=bbb __meta_other=ccc my_bar=aaa my_baz=bbb"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"some-([^-]+)-([^,]+)\","
+     "\"replacement\":\"${2}\",\"target_label\":\"${1}\"}]",
+        "a=some-name-value", "a=some-name-value name=value"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"some-([^-]+)-([^,]+)\","
+     "\"replacement\":\"${1}\",\"target_label\":\"${3}\"}]",
+        "a=some-name-value", "a=some-name-value"},
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"(?P<first>f)(o+)\","
+     "\"replacement\":\"$first-$2-$$1-$1x-$\",\"target_label\":\"b\"}]",
+        "a=foo", "a=foo b=f-oo-$1--$"},
+    {"[{\"regex\":\"(b.*)\",\"action\":\"labeldrop\"}]", "a=1 b1=2 b2=3", "a=1"},
+    {"[{\"regex\":\"(b.*)\",\"action\":\"labelkeep\"}]", "a=1 b1=2 b2=3", "b1=2 b2=3"},
+    {"[{\"source_labels\":[\"f\"],\"target_label\":\"u\",\"action\":\"uppercase\"},"
+     "{\"source_labels\":[\"f\"],\"target_label\":\"l\",\"action\":\"lowercase\"}]",
+        "f=bAr123Foo@[`{", "f=bAr123Foo@[`{ l=bar123foo@[`{ u=BAR123FOO@[`{"},
+    {"[{\"source_labels\":[\"p\"],\"target_label\":\"q\",\"action\":\"keepequal\"}]", "p=1 q=1",
+        "p=1 q=1"},
+    {"[{\"source_labels\":[\"p\"],\"target_label\":\"q\",\"action\":\"keepequal\"}]", "p=1 q=2",
+        "dropped"},
+    {"[{\"source_labels\":[\"p\"],\"target_label\":\"q\",\"action\":\"dropequal\"}]", "p=1 q=1",
+        "dropped"},
+    {"[{\"source_labels\":[\"p\"],\"target_label\":\"q\",\"action\":\"dropequal\"}]", "p=1 q=2",
+        "p=1 q=2"},
+    /* `.` takes a newline: the whole value is matched */
+    {"[{\"source_labels\":[\"a\"],\"regex\":\"x(.*)\",\"target_label\":\"b\"}]", "a=x\ny",
+        "a=x\ny b=\ny"},
+};
+
 static void rules_do_what_prometheus_does(void **state)
 {
     (void)state;
-    static const struct {
-        const char *rules, *in, *out;
-    } cases[] = {
-        {"", "a=foo", "a=foo"},
-        {"[]", "a=foo", "a=foo"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"f(.*)\",\"target_label\":\"d\","
-         "\"replacement\":\"ch${1}-ch${1}\",\"action\":\"replace\"}]",
-            "a=foo b=bar c=baz", "a=foo b=bar c=baz d=choo-choo"},
-        {"[{\"source_labels\":[\"a\",\"b\"],\"regex\":\"f(.*);(.*)r\",\"target_label\":\"a\","
-         "\"replacement\":\"b${1}${2}m\"},"
-         "{\"source_labels\":[\"c\",\"a\"],\"regex\":\"(b).*b(.*)ba(.*)\","
-         "\"target_label\":\"d\",\"replacement\":\"$1$2$2$3\"}]",
-            "a=foo b=bar c=baz", "a=boobam b=bar c=baz d=boooom"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\".*o.*\",\"action\":\"drop\"},"
-         "{\"source_labels\":[\"a\"],\"target_label\":\"d\",\"replacement\":\"x\"}]",
-            "a=foo", "dropped"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"no\",\"action\":\"drop\"}]", "a=foo", "a=foo"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"f|o\",\"action\":\"drop\"}]", "a=foo", "a=foo"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"no-match\",\"action\":\"keep\"}]", "a=foo",
-            "dropped"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"f.*\",\"action\":\"Keep\"}]", "a=foo", "a=foo"},
-        /* no match: nothing is replaced */
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"x\",\"target_label\":\"b\","
-         "\"replacement\":\"y\"}]",
-            "a=foo b=bar", "a=foo b=bar"},
-        /* an empty result deletes */
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"(f).*\",\"target_label\":\"b\","
-         "\"replacement\":\"$2\"}]",
-            "a=foo b=bar", "a=foo"},
-        {"[{\"target_label\":\"a\",\"replacement\":\"\"}]", "a=foo b=bar", "b=bar"},
-        /* the defaults: copy the value */
-        {"[{\"source_labels\":[\"a\"],\"target_label\":\"d\"}]", "a=foo", "a=foo d=foo"},
-        {"[{\"source_labels\":[\"a\",\"x\",\"b\"],\"separator\":\"-\",\"target_label\":\"d\"}]",
-            "a=1 b=2", "a=1 b=2 d=1--2"},
-        {"[{\"source_labels\":[\"c\"],\"target_label\":\"d\",\"modulus\":1000,"
-         "\"action\":\"hashmod\"}]",
-            "a=foo b=bar c=baz", "a=foo b=bar c=baz d=976"},
-        {"[{\"regex\":\"(b.*)\",\"replacement\":\"bar_${1}\",\"action\":\"labelmap\"}]",
-            "a=foo b1=bar b2=baz", "a=foo b1=bar b2=baz bar_b1=bar bar_b2=baz"},
-        {"[{\"regex\":\"__meta_(my.*)\",\"action\":\"labelmap\"}]",
-            "__meta_my_bar=aaa __meta_my_baz=bbb __meta_other=ccc",
-            "__meta_my_bar=aaa __meta_my_baz=bbb __meta_other=ccc my_bar=aaa my_baz=bbb"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"some-([^-]+)-([^,]+)\","
-         "\"replacement\":\"${2}\",\"target_label\":\"${1}\"}]",
-            "a=some-name-value", "a=some-name-value name=value"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"some-([^-]+)-([^,]+)\","
-         "\"replacement\":\"${1}\",\"target_label\":\"${3}\"}]",
-            "a=some-name-value", "a=some-name-value"},
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"(?P<first>f)(o+)\","
-         "\"replacement\":\"$first-$2-$$1-$1x-$\",\"target_label\":\"b\"}]",
-            "a=foo", "a=foo b=f-oo-$1--$"},
-        {"[{\"regex\":\"(b.*)\",\"action\":\"labeldrop\"}]", "a=1 b1=2 b2=3", "a=1"},
-        {"[{\"regex\":\"(b.*)\",\"action\":\"labelkeep\"}]", "a=1 b1=2 b2=3", "b1=2 b2=3"},
-        {"[{\"source_labels\":[\"f\"],\"target_label\":\"u\",\"action\":\"uppercase\"},"
-         "{\"source_labels\":[\"f\"],\"target_label\":\"l\",\"action\":\"lowercase\"}]",
-            "f=bAr123Foo@[`{", "f=bAr123Foo@[`{ l=bar123foo@[`{ u=BAR123FOO@[`{"},
-        {"[{\"source_labels\":[\"p\"],\"target_label\":\"q\",\"action\":\"keepequal\"}]", "p=1 q=1",
-            "p=1 q=1"},
-        {"[{\"source_labels\":[\"p\"],\"target_label\":\"q\",\"action\":\"keepequal\"}]", "p=1 q=2",
-            "dropped"},
-        {"[{\"source_labels\":[\"p\"],\"target_label\":\"q\",\"action\":\"dropequal\"}]", "p=1 q=1",
-            "dropped"},
-        {"[{\"source_labels\":[\"p\"],\"target_label\":\"q\",\"action\":\"dropequal\"}]", "p=1 q=2",
-            "p=1 q=2"},
-        /* `.` takes a newline: the whole value is matched */
-        {"[{\"source_labels\":[\"a\"],\"regex\":\"x(.*)\",\"target_label\":\"b\"}]", "a=x\ny",
-            "a=x\ny b=\ny"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        assert_string_equal(apply(cases[i].rules, cases[i].in), cases[i].out);
+    for (size_t i = 0; i < ARRAY_LEN(examples); i++)
+        assert_string_equal(apply(examples[i].rules, examples[i].in), examples[i].out);
 }
 
 static void bad_rules_are_named(void **state)
