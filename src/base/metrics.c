@@ -30,6 +30,12 @@ static const struct family families[] = {
 #undef X
 };
 
+/* Upper bounds of the buckets, parsed once. */
+static struct {
+    double v[BUCKETS_MAX];
+    uint32_t n;
+} bounds_of[METRIC_COUNT];
+
 static struct {
     struct cell *heads[METRIC_COUNT][BUCKET_HEADS];
     uint32_t cells[METRIC_COUNT];
@@ -40,6 +46,14 @@ static struct {
 static void setup(void)
 {
     mutex_init(&all.lock, "metrics", RANK_METRICS);
+    for (uint32_t id = 0; id < METRIC_COUNT; id++) {
+        const char *text = families[id].buckets;
+        while (*text && bounds_of[id].n < BUCKETS_MAX) {
+            char *end;
+            bounds_of[id].v[bounds_of[id].n++] = strtod(text, &end);
+            text = *end == ',' ? end + 1 : end;
+        }
+    }
 }
 
 static uint32_t label_count(const char *names)
@@ -126,24 +140,13 @@ double metric_get_(enum metric_id id, const struct str *labels)
     return v;
 }
 
-static uint32_t bounds_of(const char *text, double *bounds)
-{
-    uint32_t n = 0;
-    while (*text && n < BUCKETS_MAX) {
-        char *end;
-        bounds[n++] = strtod(text, &end);
-        text = *end == ',' ? end + 1 : end;
-    }
-    return n;
-}
-
 void metric_observe_(enum metric_id id, double v, const struct str *labels)
 {
-    double bounds[BUCKETS_MAX];
-    uint32_t n = bounds_of(families[id].buckets, bounds), b = 0;
-    while (b < n && v > bounds[b])
-        b++;
+    uint32_t b = 0;
     lock();
+    uint32_t n = bounds_of[id].n;
+    while (b < n && v > bounds_of[id].v[b])
+        b++;
     struct cell *c = cell_locked(id, labels, true);
     c->sum += v;
     c->count++;
@@ -186,16 +189,16 @@ static void put_number(struct buf *out, double v)
         buf_printf(out, " %.9g\n", v);
 }
 
-static void put_histogram(struct buf *out, const struct family *f, const struct cell *c)
+static void put_histogram(struct buf *out, uint32_t id, const struct cell *c)
 {
-    double bounds[BUCKETS_MAX];
-    uint32_t n = bounds_of(f->buckets, bounds);
+    const struct family *f = &families[id];
+    uint32_t n = bounds_of[id].n;
     uint64_t below = 0;
     char le[64];
     for (uint32_t i = 0; i <= n; i++) {
         if (i < n) {
             below += c->in_bucket[i];
-            snprintf(le, sizeof le, "le=\"%.9g\"", bounds[i]);
+            snprintf(le, sizeof le, "le=\"%.9g\"", bounds_of[id].v[i]);
         } else {
             below = c->count;
             snprintf(le, sizeof le, "le=\"+Inf\"");
@@ -226,7 +229,7 @@ void metrics_render(struct buf *out)
         for (uint32_t h = 0; h < BUCKET_HEADS; h++) {
             for (struct cell *c = all.heads[id][h]; c; c = c->next) {
                 if (f->type == METRIC_HISTOGRAM) {
-                    put_histogram(out, f, c);
+                    put_histogram(out, id, c);
                     continue;
                 }
                 buf_str(out, str_from(f->name));

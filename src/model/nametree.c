@@ -97,13 +97,34 @@ static bool add_node(struct nametree *t, uint32_t parent, uint32_t name)
             return false;
         t->nodes = v;
     }
-    t->nodes[t->n_nodes++] = (struct name_node){.parent = parent, .name = name};
+    struct name_node *up = &t->nodes[parent];
+    uint32_t older = t->n_nodes ? up->first_child : 0;
+    if (t->n_nodes) {
+        up->first_child = t->n_nodes;
+        up->n_children++;
+    }
+    t->nodes[t->n_nodes++] = (struct name_node){.parent = parent, .name = name, .next = older};
     return true;
+}
+
+/* Adding goes on after a finish: children are lists again. */
+static void relink(struct nametree *t)
+{
+    for (uint32_t i = 0; i < t->n_nodes; i++)
+        t->nodes[i].first_child = t->nodes[i].n_children = 0;
+    for (uint32_t i = 1; i < t->n_nodes; i++) {
+        struct name_node *up = &t->nodes[t->nodes[i].parent];
+        t->nodes[i].next = up->first_child;
+        up->first_child = i;
+        up->n_children++;
+    }
 }
 
 /* Makes the root and its name if they are not there yet: init cannot fail, so adding does it. */
 static bool have_root(struct nametree *t)
 {
+    if (t->finished)
+        relink(t);
     t->finished = false;
     if (t->n_nodes)
         return true;
@@ -121,10 +142,32 @@ uint32_t nametree_name(struct nametree *t, struct str name)
     return id != SYM_NONE ? id : add_name(t, name, hash);
 }
 
+/* Most families are small: their list is walked, which stays in the cache line of the parent's last
+ * children; the index would be a cache miss of its own for every node. */
+enum { FAMILY_FEW = 8 };
+
+/* A family that grows past FAMILY_FEW moves into the index. */
+static bool index_family(struct nametree *t, uint32_t parent)
+{
+    for (uint32_t i = t->nodes[parent].first_child; i; i = t->nodes[i].next)
+        if (!index_put(t, &t->node_ids, hash_u64(parent, t->nodes[i].name), i))
+            return false;
+    return true;
+}
+
 static uint32_t child_of(struct nametree *t, uint32_t parent, uint32_t name)
 {
+    uint32_t id, n = t->nodes[parent].n_children;
+    if (LIKELY(n <= FAMILY_FEW)) {
+        for (id = t->nodes[parent].first_child; id; id = t->nodes[id].next)
+            if (t->nodes[id].name == name)
+                return id;
+        id = t->n_nodes;
+        if (!add_node(t, parent, name) || (n == FAMILY_FEW && !index_family(t, parent)))
+            return SYM_NONE;
+        return id;
+    }
     uint64_t hash = hash_u64(parent, name);
-    uint32_t id;
     struct idmap_probe p = idmap_start(&t->node_ids, hash);
     while (idmap_next(&t->node_ids, &p, &id))
         if (t->nodes[id].parent == parent && t->nodes[id].name == name)

@@ -19,7 +19,8 @@
 struct name_node {
     uint32_t parent, name; /* node 0 is the root: parent 0, name = the empty text */
     int64_t self, total;
-    uint32_t first_child, n_children; /* of nametree.children, after finish */
+    uint32_t first_child, n_children; /* of nametree.children, after finish; before: newest child */
+    uint32_t next;                    /* older child of the same parent; 0 = none */
 };
 
 struct nametree {

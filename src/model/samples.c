@@ -5,7 +5,7 @@
  * one type runs two cursors in step, nodes and values, and never allocates. */
 #include "model/samples.h"
 
-enum { FLAG_SPANS = 1, FLAG_TRACES = 2, RADIX_BITS = 11 };
+enum { FLAG_SPANS = 1, FLAG_TRACES = 2, RADIX_BITS = 11, FEW = 64 };
 
 static int cmp_samples(const void *pa, const void *pb)
 {
@@ -41,6 +41,19 @@ static uint64_t *radix_sort(uint64_t *keys, uint64_t *other, uint32_t n, uint32_
     return keys;
 }
 
+/* Small profiles: counting buckets would cost more than the samples. */
+static uint64_t *insertion_sort(uint64_t *keys, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        uint64_t key = keys[i];
+        uint32_t at = i;
+        for (; at && keys[at - 1] > key; at--)
+            keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+    return keys;
+}
+
 /* The order of the samples: indexes into v. NULL when scratch is full. */
 static uint32_t *sorted_order(struct sample_in *v, uint32_t n, bool plain, struct arena *scratch)
 {
@@ -61,7 +74,7 @@ static uint32_t *sorted_order(struct sample_in *v, uint32_t n, bool plain, struc
         keys[i] = (uint64_t)v[i].node << 32 | i;
         largest = MAX(largest, v[i].node);
     }
-    keys = radix_sort(keys, other, n, largest);
+    keys = n <= FEW ? insertion_sort(keys, n) : radix_sort(keys, other, n, largest);
     for (uint32_t i = 0; i < n; i++)
         order[i] = (uint32_t)keys[i];
     return order;
