@@ -5,14 +5,16 @@
 
 #include <dirent.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/metrics.h"
 
-enum { PROC_FILE_BYTES = 4096 };
+enum { PROC_FILE_BYTES = 4096, LIST_AGAIN_S = 5 };
 
 /* Files of /proc have no size: read until the end, cut at the buffer. */
 static struct str read_small(const char *path, char out[PROC_FILE_BYTES])
@@ -58,6 +60,17 @@ static uint64_t word_u64(struct str s, int n)
     return v;
 }
 
+static uint32_t list_files(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    uint32_t n = 0;
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n > 3 ? n - 3 : 0; /* ".", ".." and the one that counts */
+}
+
 static void metrics_memory(void)
 {
     char raw[PROC_FILE_BYTES];
@@ -67,17 +80,21 @@ static void metrics_memory(void)
     metric_set(M_PROCESS_RSS, (double)word_u64(s, 1) * page);
 }
 
+/* Scrapes run on the event loop, and listing ten thousand descriptors takes milliseconds: kernels
+ * since 6.2 say how many there are, for older ones the list is made at most every few seconds. */
 static void metrics_files(void)
 {
-    DIR *d = opendir("/proc/self/fd");
-    uint32_t n = 0;
-    while (d && readdir(d))
-        n++;
-    if (d)
-        closedir(d);
+    static _Atomic int64_t listed_ns;
+    struct stat st = {0};
     struct rlimit lim = {0};
+    int64_t now = clock_mono_ns(), last = atomic_load(&listed_ns);
+    if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0) {
+        metric_set(M_PROCESS_FDS, (double)st.st_size);
+    } else if (last == 0 || now - last > LIST_AGAIN_S * NS_PER_S) {
+        atomic_store(&listed_ns, now);
+        metric_set(M_PROCESS_FDS, list_files());
+    }
     getrlimit(RLIMIT_NOFILE, &lim);
-    metric_set(M_PROCESS_FDS, n > 3 ? n - 3 : 0); /* ".", ".." and the one that counts */
     metric_set(M_PROCESS_FDS_MAX, (double)lim.rlim_cur);
 }
 
