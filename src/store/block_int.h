@@ -29,6 +29,7 @@ enum block_section {
     BLOCK_SAMPLES,
     BLOCK_SECTIONS
 };
+extern const char *const block_section_names[BLOCK_SECTIONS];
 enum block_codec { BLOCK_PLAIN, BLOCK_ZSTD };
 
 struct block_range {

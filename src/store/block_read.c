@@ -20,6 +20,9 @@ enum { DIRECTORY_BYTES_MAX = 1 << 28, DATASETS_LEAST_BYTES = 8, SECTION_RAW_MAX 
 static const char head_magic[8] = {'E', 'F', 'B', 'L', 'K', 0, 0, 1};
 static const char foot_magic[8] = {'E', 'F', 'B', 'L', 'K', 'E', 'N', 'D'};
 
+const char *const block_section_names[] = {
+    "strings", "series", "rows", "symbols", "nodes", "samples"};
+
 struct opener {
     struct fs *fs;
     struct fs_file *file;
@@ -256,7 +259,7 @@ enum status block_section_read(
     b->fs->file_close(b->fs, file);
     if (st == ST_OK && hash_disk(stored.p, r->stored_bytes) != r->check)
         st = error_set(err, ST_DATA_LOSS, __FILE__, __LINE__,
-            "block %s is damaged: section %d of service %.*s", b->path, (int)section,
+            "block %s is damaged: the %s of service %.*s", b->path, block_section_names[section],
             STR_ARG(bd->service));
     if (st == ST_OK)
         st = inflate(b, r, str_make(stored.p, r->stored_bytes), out, err);

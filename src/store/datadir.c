@@ -95,20 +95,26 @@ static bool parse_format(struct str text, uint8_t id[16])
            str_eq(text, str_make(again, print_format(id, again)));
 }
 
-static enum status read_format(struct store *s, const char *path, struct error *err)
+enum status datadir_format(struct fs *fs, const char *dir, uint8_t ret_id[16], struct error *err)
 {
+    char path[WAL_PATH_MAX];
     struct buf text;
+    uint8_t id[16];
+    if (!fs_path(path, sizeof path, dir, "FORMAT"))
+        FAIL(err, ST_INVALID_ARGUMENT, "the path of the data directory is too long");
     buf_init(&text, FORMAT_BYTES_MAX);
-    enum status st = fs_read_all(s->fs, path, FORMAT_BYTES_MAX, &text, err);
+    enum status st = fs_read_all(fs, path, FORMAT_BYTES_MAX, &text, err);
     if (st == ST_OK) {
         uint64_t version = format_version(buf_view(&text));
         if (version > FORMAT_VERSION)
             st = error_set(err, ST_FAILED_PRECONDITION, __FILE__, __LINE__,
                 "%s says format %" PRIu64 ", this everflame reads up to %d: use a newer everflame",
                 path, version, FORMAT_VERSION);
-        else if (version == 0 || !parse_format(buf_view(&text), s->id))
+        else if (version == 0 || !parse_format(buf_view(&text), id))
             st = error_set(err, ST_DATA_LOSS, __FILE__, __LINE__,
                 "%s is damaged; restore it from a backup of the directory", path);
+        else
+            memcpy(ret_id, id, sizeof id);
     }
     buf_done(&text);
     return st;
@@ -158,7 +164,7 @@ enum status datadir_open(struct store *s, struct error *err)
     TRY(make_folders(s, err));
     TRY(take_lock(s, err));
     ASSERT(fs_path(path, sizeof path, s->dir, "FORMAT"));
-    enum status st = read_format(s, path, err);
+    enum status st = datadir_format(s->fs, s->dir, s->id, err);
     if (st == ST_NOT_FOUND)
         st = write_format(s, path, err);
     TRY(st);
@@ -197,14 +203,14 @@ static void note_name(void *ctx, const char *name, bool is_dir)
     ASSERT(slot->p);
 }
 
-int dir_names_get(struct store *s, const char *below, struct dir_names *ret_names)
+int dir_names_get(const struct block_target *to, const char *below, struct dir_names *ret_names)
 {
     char path[WAL_PATH_MAX];
     *ret_names = (struct dir_names){0};
     arena_init(&ret_names->arena, GIB);
-    if (!fs_path(path, sizeof path, s->dir, below))
+    if (!fs_path(path, sizeof path, to->dir, below))
         return ENAMETOOLONG;
-    int e = s->fs->dir_list(s->fs, path, note_name, ret_names);
+    int e = to->fs->dir_list(to->fs, path, note_name, ret_names);
     return e == ENOENT ? 0 : e;
 }
 

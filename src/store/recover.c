@@ -81,7 +81,7 @@ static void clear_tmp(struct store *s)
 {
     char path[4096];
     struct dir_names n;
-    dir_names_get(s, "tmp", &n);
+    dir_names_get(&s->target, "tmp", &n);
     for (uint32_t i = 0; i < n.files.n; i++) {
         snprintf(path, sizeof path, "%s/tmp/%.*s", s->dir, STR_ARG(n.files.v[i]));
         s->fs->unlink(s->fs, path);
@@ -93,7 +93,7 @@ enum status recover_markers(struct store *s, struct error *err)
 {
     struct dir_names n;
     clear_tmp(s);
-    int e = dir_names_get(s, "epochs", &n);
+    int e = dir_names_get(&s->target, "epochs", &n);
     enum status st = ST_OK;
     if (e)
         st = error_set_errno(
@@ -278,7 +278,7 @@ static void walk(struct blocks *b, const char *below, int depth)
     struct dir_names n;
     const char *slash = *below ? "/" : "";
     snprintf(path, sizeof path, "blocks%s%s", slash, below);
-    int e = dir_names_get(b->s, path, &n);
+    int e = dir_names_get(&b->s->target, path, &n);
     if (e) {
         metric_add(M_BLOCKS_BAD, 1);
         LOG_ERROR("cannot list a folder of blocks", "path=%s err=%s", LOG_STR(str_from(path)),

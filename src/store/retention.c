@@ -158,7 +158,8 @@ static void sweep_markers(struct store *s)
     struct dir_names wal, markers;
     uint64_t newest = 0;
     ASSERT(fs_path(wal_dir, sizeof wal_dir, s->dir, "wal"));
-    int e = dir_names_get(s, "wal", &wal), e2 = dir_names_get(s, "epochs", &markers);
+    int e = dir_names_get(&s->target, "wal", &wal),
+        e2 = dir_names_get(&s->target, "epochs", &markers);
     if (!e && !e2 && s->fs->dir_sync(s->fs, wal_dir) == 0) {
         s->sweep = false;
         for (uint32_t i = 0; i < markers.files.n; i++)

@@ -115,6 +115,8 @@ enum status maintain_start(struct store *s, struct error *err);
 void maintain_stop(struct store *s);
 
 /* datadir.c */
+/* The store's id of dir/FORMAT; ST_NOT_FOUND when there is no such file. */
+enum status datadir_format(struct fs *fs, const char *dir, uint8_t ret_id[16], struct error *err);
 enum status datadir_open(struct store *s, struct error *err);
 void datadir_close(struct store *s);
 /* Moves a file into quarantine/, where nothing reads it; errors are logged. `below`: its path below
@@ -128,7 +130,7 @@ struct dir_names {
         uint32_t n, cap;
     } files, folders;
 };
-int dir_names_get(struct store *s, const char *below, struct dir_names *ret_names);
+int dir_names_get(const struct block_target *to, const char *below, struct dir_names *ret_names);
 void dir_names_done(struct dir_names *n);
 
 void store_epochs_add(struct store *s, struct epoch *ep); /* takes the reference */
