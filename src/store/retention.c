@@ -5,6 +5,9 @@
  * A crash in between leaves a file that its marker calls retired: the next start removes it. A
  * query that still reads the block keeps it.
  *
+ * A full disk has no room for the marker: then the block goes first, and its marker is written when
+ * there is room. Should the machine go down in between, the next start reports the block missing.
+ *
  * A marker goes when all its blocks are retired and their files and the epoch's log are known to be
  * gone: otherwise a file that comes back after a power cut would count as one that lost its marker.
  * The newest marker stays: it has the numbers that go on. */
@@ -35,15 +38,15 @@ static struct snapshot take_snapshot(struct store *s)
     return out;
 }
 
-static enum status mark_retired(struct store *s, const struct block *b, struct error *err)
+static enum status mark_retired(struct store *s, uint64_t epoch, struct str path, struct error *err)
 {
     struct arena arena;
     struct marker m;
     arena_init(&arena, GIB);
-    enum status st = marker_read(&s->target, b->epoch, &arena, &m, err);
+    enum status st = marker_read(&s->target, epoch, &arena, &m, err);
     if (st == ST_OK) {
         for (uint32_t i = 0; i < m.n; i++)
-            if (str_eq(m.entries[i].path, str_from(b->path)))
+            if (str_eq(m.entries[i].path, path))
                 m.entries[i].retired = true;
         st = marker_write(&s->target, &m, err);
     } else if (st == ST_NOT_FOUND || st == ST_DATA_LOSS) {
@@ -51,6 +54,25 @@ static enum status mark_retired(struct store *s, const struct block *b, struct e
     }
     arena_done(&arena);
     return st;
+}
+
+static void remember_unmarked(struct store *s, const struct block *b)
+{
+    s->unmarked = mem_grow(s->unmarked, (s->n_unmarked + 1) * sizeof *s->unmarked);
+    ASSERT(s->unmarked);
+    struct unmarked *u = &s->unmarked[s->n_unmarked++];
+    u->epoch = b->epoch;
+    snprintf(u->path, sizeof u->path, "%s", b->path);
+}
+
+static enum status mark_the_unmarked(struct store *s, struct error *err)
+{
+    while (s->n_unmarked) {
+        const struct unmarked *u = &s->unmarked[s->n_unmarked - 1];
+        TRY(mark_retired(s, u->epoch, str_from(u->path), err));
+        s->n_unmarked--;
+    }
+    return ST_OK;
 }
 
 static void take_out(struct store *s, struct block *b)
@@ -72,7 +94,15 @@ static void take_out(struct store *s, struct block *b)
 
 static enum status retire(struct store *s, struct block *b, const char *reason, struct error *err)
 {
-    TRY(mark_retired(s, b, err));
+    struct error why = {0};
+    enum status st = mark_retired(s, b->epoch, str_from(b->path), &why);
+    if (st != ST_OK && why.os_errno == ENOSPC) {
+        remember_unmarked(s, b);
+    } else if (st != ST_OK) {
+        if (err)
+            *err = why;
+        return st;
+    }
     atomic_store(&b->retired, true);
     take_out(s, b);
     block_cache_forget(&s->cache, b);
@@ -195,6 +225,8 @@ enum status retention_run(struct store *s, int64_t now_ns, struct error *err)
     for (uint32_t i = 0; i < snap.n; i++)
         block_unref(snap.v[i]);
     mem_free(snap.v);
+    if (st == ST_OK)
+        st = mark_the_unmarked(s, err);
     metric_set(M_BLOCK_BYTES, (double)bytes);
     if (s->sweep)
         sweep_markers(s);

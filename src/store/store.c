@@ -31,6 +31,7 @@ static void store_free(struct store *s)
     for (uint32_t i = 0; i < s->n_epochs; i++)
         epoch_unref(s->epochs[i]);
     mem_free(s->epochs);
+    mem_free(s->unmarked);
     epoch_unref(s->epoch);
     wal_done(&s->wal);
     datadir_close(s);

@@ -11,6 +11,12 @@
 #include "store/store.h"
 #include "store/wal_int.h"
 
+/* A block that is gone and whose marker does not say so yet. */
+struct unmarked {
+    uint64_t epoch;
+    char path[BLOCK_PATH_MAX];
+};
+
 /* What a frame makes visible once it is durable. */
 struct commit_section {
     struct dataset *ds;
@@ -64,8 +70,10 @@ struct store {
     struct block_target target;
     struct block_cache cache;
 
-    struct mutex cut_lock; /* one cut or retention at a time; guards the next */
+    struct mutex cut_lock; /* one cut or retention at a time; guards the next three */
     bool sweep;            /* there may be markers that name nothing any more */
+    struct unmarked *unmarked;
+    uint32_t n_unmarked;
     pthread_t maintainer;
     bool maintaining;
     struct mutex wake_lock;

@@ -373,6 +373,43 @@ static void test_retention_takes_one_of_many(void **state)
     fs_sim_free(sim);
 }
 
+/* A full disk has no room for markers: blocks go all the same, and the markers follow. */
+static void test_retention_on_a_full_disk(void **state)
+{
+    struct fs_sim *sim = fs_sim_new(11);
+    struct store_config cfg = sim_config(sim);
+    struct store *s;
+    const struct store_view *v;
+    struct error err;
+    double bad = metric_get(M_BLOCKS_BAD);
+    (void)state;
+    cfg.retention_ns = 2 * HOUR_NS;
+    assert_int_equal(store_open(&cfg, &s, NULL), ST_OK);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(upload(s, "anonymous", "one", T0 + i * HOUR_NS, 1, 1), ST_OK);
+    assert_int_equal(store_cut(s, "test", NULL), ST_OK);
+    fs_sim_plan(sim, FS_SIM_FULL, 1, 1000, ENOSPC);
+    assert_int_equal(store_expire(s, T0 + 5 * HOUR_NS + 1, &err), ST_UNAVAILABLE);
+    assert_int_equal(err.os_errno, ENOSPC);
+    assert_int_equal(count_files(sim, ".efb"), 2);
+    assert_int_equal(rows_shown(s, "anonymous"), 2);
+    assert_int_equal(
+        store_view_acquire(s, STR("anonymous"), STR_EMPTY, INT64_MIN, INT64_MAX, &v, NULL), ST_OK);
+    assert_int_equal(store_expire(s, T0 + 6 * HOUR_NS + 1, NULL), ST_UNAVAILABLE);
+    assert_int_equal(count_files(sim, ".efb"), 2); /* in use */
+    store_view_release(s, v);
+    assert_int_equal(count_files(sim, ".efb"), 1);
+    fs_sim_plan(sim, FS_SIM_NONE, 0, 0, 0);
+    assert_int_equal(store_expire(s, T0 + 6 * HOUR_NS + 1, NULL), ST_OK);
+    store_close(s);
+    fs_sim_crash(sim, 5);
+    s = open_sim(sim);
+    assert_int_equal(rows_shown(s, "anonymous"), 1);
+    assert_true(metric_get(M_BLOCKS_BAD) == bad); /* nothing is missing */
+    store_close(s);
+    fs_sim_free(sim);
+}
+
 /* What is there at start */
 
 struct cut_store {
@@ -650,6 +687,7 @@ int main(void)
         cmocka_unit_test(test_retention_by_age),
         cmocka_unit_test(test_retention_by_bytes),
         cmocka_unit_test(test_retention_takes_one_of_many),
+        cmocka_unit_test(test_retention_on_a_full_disk),
         cmocka_unit_test(test_lost_markers),
         cmocka_unit_test(test_damaged_marker_is_set_aside),
         cmocka_unit_test(test_foreign_marker),
