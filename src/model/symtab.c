@@ -16,7 +16,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { SYM_MAX = 1 << 28, TEXT_CHUNK = 64 * 1024 };
+enum { SYM_MAX = 1 << 28, TEXT_FIRST = 4 * 1024, TEXT_CHUNK = 64 * 1024 };
 
 struct sym_text {
     struct sym_text *older;
@@ -88,7 +88,8 @@ static const char *text_put(struct symtab *st, struct str s)
 {
     struct sym_text *t = st->text;
     if (!t || t->size - t->used < s.n) {
-        size_t size = MAX(s.n, (size_t)TEXT_CHUNK);
+        size_t next = t ? MIN(t->size * 2, (size_t)TEXT_CHUNK) : (size_t)TEXT_FIRST;
+        size_t size = MAX(s.n, next);
         struct sym_text *fresh = mem_try(sizeof *fresh + size);
         if (!fresh)
             return NULL;
