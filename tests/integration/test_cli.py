@@ -415,12 +415,12 @@ def pprof_for_other_tools():
                       for v in (x[2] for x in samples)]
             equal(sum(packed), 10 ** 9)
         has(bad(s, 1, "flame", "--pprof", f.path("no/such/dir")), "cannot write")
-        if shutil.which("go"):
-            p = subprocess.run(["go", "tool", "pprof", "-top", f.path("x.pb.gz")], capture_output=True,
-                               text=True, timeout=300)
-            equal(p.returncode, 0)
-            has(p.stdout, "of 1000ms total")
-            assert re.search(r"500ms 50\.00% 50\.00% +500ms 50\.00%  sort", p.stdout), p.stdout
+        assert shutil.which("go"), "Go is missing: `go tool pprof` reads what we write in this test"
+        p = subprocess.run(["go", "tool", "pprof", "-top", f.path("x.pb.gz")], capture_output=True, text=True,
+                           timeout=300)
+        equal(p.returncode, 0)
+        has(p.stdout, "of 1000ms total")
+        assert re.search(r"500ms 50\.00% 50\.00% +500ms 50\.00%  sort", p.stdout), p.stdout
 
 
 @case
