@@ -143,13 +143,12 @@ void agent_mutex_unlock(struct agent_mutex *m)
 static uint32_t name_entry(
     struct agent_symbols *symbols, const struct agent_stack *e, uint64_t *ret_functions)
 {
-    if (e->n < 3) { /* entry 0, or a thread that is not sampled */
+    if (e->n < 2) { /* entry 0, or a thread that is not sampled */
         ret_functions[0] = AGENT_FN_UNKNOWN;
         return 1;
     }
-    /* frames[1] is in agent_heap_alloc or agent_mutex_lock: whoever called it is the innermost. */
-    return agent_name_frames(
-        symbols, e->frames + 2, e->n - 2, (enum unwind_end)e->frames[0], true, ret_functions);
+    struct unwound how = {.called = true, .end = (enum unwind_end)e->frames[0]};
+    return agent_name_frames(symbols, e->frames + 1, e->n - 1, how, ret_functions);
 }
 
 static void report(struct table *t, struct agent_symbols *symbols, struct agent_stacks *into,

@@ -18,10 +18,13 @@ struct ring {
     _Atomic uint64_t lost; /* by weight; only grows */
 };
 
-/* Head word: frames (8 bits), end of the stack (8), labels (16), weight (32). */
-static inline uint64_t ring_head(uint32_t n, uint32_t end, uint32_t labels, uint32_t weight)
+/* Head word: frames (8 bits), end of the stack (7), whether the second frame is a maybe (1), labels
+ * (16), weight (32). */
+static inline uint64_t ring_head(
+    uint32_t n, uint32_t end, bool maybe, uint32_t labels, uint32_t weight)
 {
-    return n | (uint64_t)end << 8 | (uint64_t)labels << 16 | (uint64_t)weight << 32;
+    return n | (uint64_t)end << 8 | (uint64_t)maybe << 15 | (uint64_t)labels << 16 |
+           (uint64_t)weight << 32;
 }
 
 void ring_init(struct ring *r, uint32_t words);

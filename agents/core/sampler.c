@@ -83,11 +83,11 @@ AGENT_IN_SIGNAL static void take_sample(
 {
 #if CAN_SAMPLE
     uint64_t record[1 + AGENT_FRAMES_MAX];
-    enum unwind_end end;
+    struct unwound how = {.called = false};
     const greg_t *r = at->uc_mcontext.gregs;
     uint32_t n = unwind(&t->area, (uintptr_t)r[REG_RIP], (uintptr_t)r[REG_RBP],
-        (uintptr_t)r[REG_RSP], record + 1, AGENT_FRAMES_MAX, &end);
-    record[0] = ring_head(n, end, t->labels, weight);
+        (uintptr_t)r[REG_RSP], record + 1, AGENT_FRAMES_MAX, &how);
+    record[0] = ring_head(n, how.end, how.maybe, t->labels, weight);
     ring_put(&t->ring, record, n + 1);
 #else
     (void)t, (void)at, (void)weight;
@@ -107,15 +107,16 @@ AGENT_IN_SIGNAL static void on_tick(int sig, siginfo_t *info, void *context)
 uint32_t agent_stack_here(uint64_t *ret_frames, uint32_t max, enum unwind_end *ret_end)
 {
     struct agent_thread *t = current;
-    *ret_end = UNWIND_INCOMPLETE;
+    struct unwound how = {.called = true};
+    uint32_t n = 0;
 #if CAN_SAMPLE
-    uintptr_t fp = (uintptr_t)__builtin_frame_address(0);
+    const uintptr_t *caller = *(uintptr_t **)__builtin_frame_address(0); /* frame: fp, return */
     if (t)
-        return unwind(
-            &t->area, *(uintptr_t *)(fp + 8), *(uintptr_t *)fp, fp + 16, ret_frames, max, ret_end);
+        n = unwind(&t->area, caller[1], caller[0], (uintptr_t)(caller + 2), ret_frames, max, &how);
 #endif
     (void)t, (void)max, (void)ret_frames;
-    return 0;
+    *ret_end = how.end;
+    return n;
 }
 
 /* ── threads ── */
@@ -331,15 +332,20 @@ static void add_lost(struct agent_stacks *into, uint64_t weight, struct agent_st
 }
 
 uint32_t agent_name_frames(struct agent_symbols *symbols, const uint64_t *pcs, uint32_t n,
-    enum unwind_end end, bool innermost_is_return, uint64_t *ret_functions)
+    struct unwound how, uint64_t *ret_functions)
 {
-    for (uint32_t i = 0; i < n; i++)
-        ret_functions[i] = agent_symbols_function(
-            symbols, pcs[i] - (i > 0 || innermost_is_return ? 1 : 0));
-    if (end == UNWIND_COMPLETE)
-        return n;
-    ret_functions[n] = end == UNWIND_TRUNCATED ? AGENT_FN_TRUNCATED : AGENT_FN_INCOMPLETE;
-    return n + 1;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i == 1 && how.maybe &&
+            !agent_symbols_get(symbols, (uint32_t)ret_functions[0])->frameless)
+            continue;
+        ret_functions[kept++] = agent_symbols_function(
+            symbols, pcs[i] - (i > 0 || how.called ? 1 : 0));
+    }
+    if (how.end != UNWIND_COMPLETE)
+        ret_functions[kept++] = how.end == UNWIND_TRUNCATED ? AGENT_FN_TRUNCATED
+                                                            : AGENT_FN_INCOMPLETE;
+    return kept;
 }
 
 static void drain_record(struct agent_symbols *symbols, struct agent_stacks *into,
@@ -348,8 +354,9 @@ static void drain_record(struct agent_symbols *symbols, struct agent_stacks *int
     uint64_t functions[AGENT_FRAMES_MAX + 1];
     uint32_t n = record[0] & 0xFF, weight = (uint32_t)(record[0] >> 32);
     ASSERT(n <= AGENT_FRAMES_MAX);
-    n = agent_name_frames(
-        symbols, record + 1, n, (enum unwind_end)(record[0] >> 8 & 0xFF), false, functions);
+    struct unwound how = {
+        .end = (enum unwind_end)(record[0] >> 8 & 0x7F), .maybe = record[0] >> 15 & 1};
+    n = agent_name_frames(symbols, record + 1, n, how, functions);
     uint32_t at = agent_stacks_find(into, functions, n, record[0] >> 16 & 0xFFFF);
     stats->taken += weight;
     if (at == UINT32_MAX)

@@ -28,7 +28,7 @@ struct module {
     struct str shown; /* the same, but for the executable its name */
     struct str label; /* the function of what has no symbol */
     struct elf_symbols symbols;
-    bool looked;
+    bool main, looked;
 };
 
 struct cached {
@@ -133,7 +133,8 @@ static void module_add(struct agent_symbols *s, const struct dl_phdr_info *info)
     struct str base = slash == STR_NPOS ? shown : str_skip(shown, slash + 1);
     struct str label = arena_printf(&s->arena, "[%.*s]", STR_ARG(base));
     if (path.p && label.p)
-        s->modules[s->n_modules++] = (struct module){lo, hi, info->dlpi_addr, path, shown, label};
+        s->modules[s->n_modules++] = (struct module){
+            lo, hi, info->dlpi_addr, path, shown, label, .main = main};
 }
 
 static int visit(struct dl_phdr_info *info, size_t size, void *ctx)
@@ -190,6 +191,17 @@ static void load(struct agent_symbols *s, struct module *m)
     fs_real.file_close(&fs_real, f);
 }
 
+/* Whether `mov %rsp,%rbp` is nowhere in the function's code, which is in memory. Of the executable
+ * only: that its code can be read was known before. */
+static bool is_frameless(const struct module *m, const struct elf_symbol *sym)
+{
+    static const char sets_frame[] = "\x48\x89\xE5";
+    uintptr_t at = m->bias + sym->address;
+    if (!m->main || sym->size == 0 || at < m->lo || at + sym->size > m->hi)
+        return false;
+    return !memmem((const void *)at, sym->size, sets_frame, sizeof sets_frame - 1);
+}
+
 static uint32_t resolve(struct agent_symbols *s, uintptr_t pc)
 {
     uint32_t at = module_of(s, pc);
@@ -203,6 +215,7 @@ static uint32_t resolve(struct agent_symbols *s, uintptr_t pc)
     if (sym) {
         f.name = elf_symbol_name(&m->symbols, sym);
         f.address = sym->address;
+        f.frameless = is_frameless(m, sym);
     }
     return function_of(s, &f);
 }

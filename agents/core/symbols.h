@@ -20,6 +20,7 @@ struct agent_function {
     struct str name;
     uint32_t module;  /* UINT32_MAX: none */
     uint64_t address; /* of its first byte, as linked */
+    bool frameless;   /* of the executable, and sets up no frame pointer */
 };
 
 struct agent_symbols *agent_symbols_new(void);

@@ -7,9 +7,12 @@
  *       sp
  *
  * Three rules, by where pc is:
- * 1. In our text, in the first or last instructions of a function (known by their bytes, innermost
- *    frame only): its own frame is not there; the return address is on top of the stack.
- * 2. In our text: by the frame pointer.
+ * 1. In our text, interrupted in the first or last instructions of a function (known by their
+ *    bytes): its own frame is not there; the return address is on top of the stack.
+ * 2. In our text: by the frame pointer. gcc leaves the frame out of functions that call nothing and
+ *    keep nothing on the stack, whatever it is told: then fp is the caller's already, and the
+ * return address is on top of the stack. Where the word there could be one, it is put in as a frame
+ *    that may not be (`maybe`, innermost frame only); who knows the functions decides.
  * 3. Elsewhere (libraries are built without frame pointers): the nearest word on the stack that
  *    points behind a call instruction of our text is taken for the return address, and the frame
  *    is the register's value or a word saved below that address, if either is a frame: behind it
@@ -122,26 +125,32 @@ AGENT_IN_SIGNAL static bool step_library(struct walk *w)
 }
 
 AGENT_IN_SIGNAL uint32_t unwind(const struct unwind_area *a, uintptr_t pc, uintptr_t fp,
-    uintptr_t sp, uint64_t *ret_pcs, uint32_t max, enum unwind_end *ret_end)
+    uintptr_t sp, uint64_t *ret_pcs, uint32_t max, struct unwound *how)
 {
     struct walk w = {.a = a, .pc = pc, .fp = fp, .sp = sp};
     uint32_t n = 0;
-    *ret_end = UNWIND_INCOMPLETE;
+    how->end = UNWIND_INCOMPLETE;
+    how->maybe = false;
     if (sp < a->stack_lo || sp >= a->stack_hi) {
         ret_pcs[n++] = pc;
         return n;
     }
     for (;;) {
         if (n == max) {
-            *ret_end = UNWIND_TRUNCATED;
+            how->end = UNWIND_TRUNCATED;
             return n;
         }
         ret_pcs[n++] = w.pc;
         bool ours = in_text(a, w.pc);
-        if (ours && n == 1 && step_edge(&w))
+        bool innermost = ours && n == 1 && !how->called;
+        if (innermost && step_edge(&w))
             continue;
+        if (innermost && n < max && sp + 8 <= a->stack_hi && is_return(a, word(sp))) {
+            ret_pcs[n++] = word(sp);
+            how->maybe = true;
+        }
         if (ours && w.fp == a->root_fp && w.fp) {
-            *ret_end = UNWIND_COMPLETE;
+            how->end = UNWIND_COMPLETE;
             return n;
         }
         if (!(ours ? step_frame(&w) : step_library(&w)))

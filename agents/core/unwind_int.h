@@ -16,9 +16,15 @@ enum unwind_end {
     UNWIND_TRUNCATED,  /* more frames than there is room for */
 };
 
-/* Innermost first; all but the first are return addresses. Reads nothing outside [sp, stack_hi) and
- * the text. For signal handlers. */
+struct unwound {
+    bool called; /* given: pc is a return address, not where the thread was interrupted */
+    enum unwind_end end;
+    bool maybe; /* the second frame holds only if the function of the first sets up no frame */
+};
+
+/* Innermost first; all but the first (unless `called`) are return addresses. Reads nothing outside
+ * [sp, stack_hi) and the text. For signal handlers. */
 uint32_t unwind(const struct unwind_area *a, uintptr_t pc, uintptr_t fp, uintptr_t sp,
-    uint64_t *ret_pcs, uint32_t max, enum unwind_end *ret_end);
+    uint64_t *ret_pcs, uint32_t max, struct unwound *how);
 
 #endif

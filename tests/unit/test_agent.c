@@ -105,23 +105,23 @@ static const struct agent_stack *stack_with(const char *name)
 
 static volatile uint64_t sink;
 
-static inline __attribute__((always_inline)) void burn_until(int64_t cpu_ns)
+static inline __attribute__((always_inline)) void burn_until(int64_t cpu_ns, uint64_t add)
 {
     uint64_t x = sink;
     while (clock_cpu_ns() < cpu_ns)
         for (int i = 0; i < 20000; i++)
-            x = x * 6364136223846793005u + 1442695040888963407u;
+            x = x * 6364136223846793005u + add; /* differs, or the compiler merges the two */
     sink = x;
 }
 
 static NOINLINE void heavy(int64_t until)
 {
-    burn_until(until);
+    burn_until(until, 1442695040888963407u);
 }
 
 static NOINLINE void light(int64_t until)
 {
-    burn_until(until);
+    burn_until(until, 1);
 }
 
 /* 3:1 by the clock the timers run on. The samples of a phase are its length over the period, give
@@ -248,6 +248,45 @@ static void deep_stacks_are_marked(void **state)
     const struct agent_stack *s = stack_with("deep");
     assert_int_equal(s->n, AGENT_FRAMES_MAX + 1);
     assert_int_equal(s->frames[s->n - 1], AGENT_FN_TRUNCATED);
+    end();
+}
+
+/* gcc leaves the frame pointer out of functions like this one. */
+static NOINLINE uint64_t leaf(uint64_t n)
+{
+    uint64_t x = n;
+    for (uint64_t i = 0; i < n; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        __asm__ volatile("" : "+r"(x));
+    }
+    return x;
+}
+
+static NOINLINE uint64_t calls_leaf(uint64_t n)
+{
+    return leaf(n) + 1;
+}
+
+static void leaves_have_callers(void **state)
+{
+    (void)state;
+    BEGIN(0);
+    agent_thread_begin();
+    for (int64_t until = clock_cpu_ns() + 300 * NS_PER_MS; clock_cpu_ns() < until;)
+        sink += calls_leaf(1000000);
+    agent_thread_end();
+    agent_drain(symbols, &stacks, &stats);
+    int64_t n = samples_with("leaf");
+    assert_true(n > 20);
+    for (uint32_t i = 0; i < stacks.list.n; i++) {
+        const struct agent_stack *s = &stacks.list.v[i];
+        if (!has_frame(s, "leaf"))
+            continue;
+        assert_int_equal(s->n, 3);
+        assert_true(str_eq(name_at(s, 0), STR("leaf")));
+        assert_true(str_eq(name_at(s, 1), STR("calls_leaf")));
+        assert_true(str_eq(name_at(s, 2), STR("leaves_have_callers")));
+    }
     end();
 }
 
@@ -517,6 +556,7 @@ int main(void)
         cmocka_unit_test(stacks_are_whole),
         cmocka_unit_test(walks_through_libraries),
         cmocka_unit_test(deep_stacks_are_marked),
+        cmocka_unit_test(leaves_have_callers),
         cmocka_unit_test(full_ring_counts),
         cmocka_unit_test(full_table_counts),
         cmocka_unit_test(hooked_threads_are_sampled),
