@@ -37,6 +37,7 @@ enum option_id {
     OPT_MAN,
     OPT_ROWS,
     OPT_OUTPUT,
+    OPT_ONCE,
     OPT_HELP,
     OPT_COUNT
 };
@@ -195,6 +196,7 @@ enum status cmd_labels(struct cli *c);
 enum status cmd_services(struct cli *c);
 enum status cmd_upload(struct cli *c);
 enum status cmd_ready(struct cli *c);
+enum status cmd_demo(struct cli *c);
 enum status cmd_help(struct cli *c);
 enum status cmd_version(struct cli *c);
 

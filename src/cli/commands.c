@@ -162,6 +162,23 @@ const struct command commands[] = {
         .run = cmd_ready,
     },
     {
+        .name = "demo",
+        .args = "",
+        .summary = "run a pretend shop that profiles itself",
+        .text = "For trying things out: service `shop`, with CPU, memory and lock profiles and the "
+                "labels version, endpoint and region. It begins with half an hour of history that "
+                "holds two releases, so that they can be compared at once, then pushes every 5 s "
+                "what it does, and makes another release every 4 minutes. It keeps about half a "
+                "processor busy and holds up to 32 MiB. ^C ends it.",
+        .examples =
+            {
+                {"everflame demo", "fill the server on this machine"},
+                {"everflame demo --url http://profiles.example.com:4040", "another one"},
+            },
+        .options = OPTS_SERVER | BIT(OPT_ONCE),
+        .run = cmd_demo,
+    },
+    {
         .name = "help",
         .args = "[COMMAND]",
         .summary = "explain a command, or list them",

@@ -68,6 +68,8 @@ const struct option_def option_defs[OPT_COUNT] = {
         "reading and JSON has everything."},
     [OPT_OUTPUT] = {"output", "text|json", 'o', false, NULL,
         "Text for people (the default), or JSON with exact numbers for programs."},
+    [OPT_ONCE] = {"once", NULL, 0, false, NULL,
+        "Push the history and one second of what is live, then end: for tests."},
     [OPT_HELP] = {"help", NULL, 'h', false, NULL, "How to use the command."},
 };
 
