@@ -43,7 +43,8 @@ struct cursor {
 
 static inline struct cursor cursor_make(struct str s)
 {
-    return (struct cursor){(const uint8_t *)s.p, (const uint8_t *)s.p + s.n, false};
+    const uint8_t *p = (const uint8_t *)s.p;
+    return (struct cursor){p, s.n ? p + s.n : p, false}; /* no sum with NULL, not even of 0 */
 }
 
 static inline size_t cursor_left(const struct cursor *c)

@@ -198,6 +198,8 @@ static enum status read_packed(
     size_t n = wide ? in.n / 8 : count_varints(in), size = msg_value_size(f);
     if (wide ? in.n % 8 != 0 : in.n > 0 && in.p[in.n - 1] & 0x80)
         return cut_short(d);
+    if (n == 0)
+        return ST_OK;
     struct msg_list *list = msg_slot(msg, f);
     if (!msg_list_reserve(d->arena, list, n, size))
         return no_memory(d);
