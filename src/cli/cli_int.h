@@ -197,6 +197,7 @@ enum status cmd_services(struct cli *c);
 enum status cmd_upload(struct cli *c);
 enum status cmd_ready(struct cli *c);
 enum status cmd_demo(struct cli *c);
+enum status cmd_storage(struct cli *c);
 enum status cmd_help(struct cli *c);
 enum status cmd_version(struct cli *c);
 

@@ -151,6 +151,30 @@ const struct command commands[] = {
         .run = cmd_upload,
     },
     {
+        .name = "storage",
+        .args = "ls|inspect|verify [PATH…]",
+        .summary = "look at a data directory, list or verify its files",
+        .text =
+            "Reads files, asks no server; one may run on the directory. PATH is a data directory "
+            "(`data` unless given) or one of its files.\n\n"
+            "ls lists every file: blocks with their hour, tenant, services, profiles and samples, "
+            "logs, markers, what is in quarantine and what is not Everflame's. verify reads every "
+            "byte against its checksum and decodes it; it names each file that is damaged, missing "
+            "or unreadable, and the exit code is 1 if there is one. inspect shows what is in a "
+            "block, a log or a marker.",
+        .examples =
+            {
+                {"everflame storage ls /var/lib/everflame", "what takes the space"},
+                {"everflame storage verify && echo fine", "before a backup, after a crash"},
+                {"everflame storage inspect data/blocks/anonymous/1h/2026-11-24/*.efb | less",
+                    "services and series of one hour"},
+            },
+        .options = BIT(OPT_OUTPUT),
+        .args_min = 1,
+        .args_max = UINT32_MAX,
+        .run = cmd_storage,
+    },
+    {
         .name = "ready",
         .args = "",
         .summary = "tell whether the server is ready",

@@ -7,13 +7,15 @@ the server answers, and against the golden files.
 A server gets the uploads of recorded clients, each as a tenant of its own, and is stopped, which puts
 everything into blocks. Then, per tenant, service, profile type and hour: every stack and value that the
 reader finds in the files is what the server answers after a restart, and nothing else. A block with a flipped
-byte is refused by the reader.
+bit is refused by the reader. `everflame storage` sees the same files, and names a damaged one.
 
 Standard library only. The last line is 'N passed, N failed'.
 """
 import glob
+import json
 import os
 import random
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,7 +24,7 @@ sys.path[:0] = [HERE, TESTS, os.path.join(TESTS, "conformance")]
 import conformance  # noqa: E402
 import read_block  # noqa: E402
 from query import flame, rpc  # noqa: E402
-from server import OLD_DATA, Server  # noqa: E402
+from server import OLD_DATA, Server, binary  # noqa: E402
 
 CLIENTS = ["java-rfc", "java-spring", "java-wall", "go-sdk", "node", "python", "rust", "push-go", "ingest-curl"]
 HOUR_MS = 3600 * 1000
@@ -87,6 +89,37 @@ def refuses_damage(cases, path, rng):
         data[at] ^= 1 << bit
 
 
+def storage(build, *args):
+    r = subprocess.run([binary(build), "storage", *args], capture_output=True, text=True, check=False)
+    return r.returncode, r.stdout
+
+
+def check_tool(cases, build, data, blocks):
+    """`everflame storage` against what the reader found, and on a damaged file."""
+    code, out = storage(build, "ls", "-o", "json", data)
+    rows = {r["path"][len("blocks/"):]: r for r in json.loads(out)} if code == 0 else {}
+    for path, b in blocks.items():
+        row = rows.get(os.path.relpath(path, os.path.join(data, "blocks")), {})
+        want = (b.tenant, sum(d.n_rows for d in b.datasets), sum(d.n_samples for d in b.datasets))
+        cases.check((row.get("tenant"), row.get("profiles"), row.get("samples")) == want, f"ls of {path}")
+        code, out = storage(build, "inspect", path)
+        cases.check(code == 0 and all(f"service {d.service}: profiles {d.n_rows}," in out for d in b.datasets),
+                    f"inspect of {path}")
+    code, out = storage(build, "verify", data)
+    cases.check(code == 0 and "every byte is right" in out, f"verify: {out}")
+    path = sorted(blocks)[0]
+    with open(path, "r+b") as f:
+        f.seek(70)
+        byte = f.read(1)
+        f.seek(70)
+        f.write(bytes([byte[0] ^ 1]))
+        f.flush()
+        code, out = storage(build, "verify", data)
+        cases.check(code == 1 and os.path.basename(path) in out, f"verify of a damaged block: {out}")
+        f.seek(70)
+        f.write(byte)
+
+
 def main():
     build = sys.argv[1] if len(sys.argv) > 1 else "build"
     cases, rng = Cases(), random.Random(7)
@@ -103,6 +136,7 @@ def main():
         for path, b in zip(paths, blocks):
             cases.check(path.split(os.sep)[-4] == b.tenant, f"{path} is of tenant {b.tenant}")
             refuses_damage(cases, path, rng)
+        check_tool(cases, build, s.data, dict(zip(paths, blocks)))
         sums = read_block.merged(blocks)
         s.start()
         compare(cases, s, sums)
