@@ -14,7 +14,8 @@ FLAGS = ["-validation.reject-older-than=0", "-validation.reject-newer-than=0",
          "-validation.max-profile-stacktrace-samples=0", "-retention-period=0",
          "-distributor.ingestion-rate-limit-mb=100000", "-distributor.ingestion-burst-size-mb=100000",
          "-querier.max-query-lookback=0", "-querier.max-query-length=0",
-         "-querier.max-flamegraph-nodes-max=0", "-auth.multitenancy-enabled=false"]
+         "-querier.max-flamegraph-nodes-max=0", "-auth.multitenancy-enabled=false",
+         "-self-profiling.disable-push"]
 
 
 class Server:
