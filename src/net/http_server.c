@@ -198,10 +198,10 @@ static void turn_away(int fd)
                                 "Content-Type: application/json\r\nContent-Length: 56\r\n"
                                 "Connection: close\r\n\r\n"
                                 "{\"code\":\"unavailable\",\"message\":\"too many connections\"}\n";
+    metric_add(M_CONNECTIONS_REFUSED, 1, STR("connections_max")); /* before anybody can know */
     ssize_t ignored = send(fd, reply, sizeof reply - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored;
     close(fd);
-    metric_add(M_CONNECTIONS_REFUSED, 1, STR("connections_max"));
 }
 
 static void admit(struct http_server *s, int fd, const struct sockaddr_storage *sa)
