@@ -189,8 +189,8 @@ enum status self_profile_begin(
         *ret_profile = sp;
         return ST_OK;
     }
-    if (st == ST_OK)
-        LOG_INFO("the server does not profile itself", "reason=\"%s\"", why.msg);
+    if (st == ST_OK) /* the first lines a person sees are where it listens and what to type */
+        LOG_DEBUG("the server does not profile itself", "reason=\"%s\"", why.msg);
     arena_done(&sp->arena);
     mem_free(sp);
     return st == ST_OK ? ST_OK : error_wrap(err, st, "self_profiling.tenant_id");
