@@ -222,6 +222,8 @@ def make_run_stops_both():
     with tempfile.TemporaryDirectory(prefix="everflame-test-") as folder:
         pid, fd = pty.fork()
         if pid == 0:
+            for sig in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # whoever runs the tests may ignore them,
+                signal.signal(sig, signal.SIG_DFL)                     # and a shell cannot undo that
             os.execve(os.path.join(ROOT, "scripts", "run.sh"), ["run.sh"],
                       dict(ENV, PORT=str(port), BUILD=BUILD, DATA=os.path.join(folder, "data")))
         out = b""
