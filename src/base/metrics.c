@@ -240,12 +240,3 @@ void metrics_render(struct buf *out)
     }
     mutex_unlock(&all.lock);
 }
-
-void metrics_describe(struct buf *out)
-{
-    for (uint32_t id = 0; id < METRIC_COUNT; id++) {
-        const struct family *f = &families[id];
-        buf_printf(
-            out, "| `%s` | %s | %s | %s |\n", f->name, type_names[f->type], f->labels, f->help);
-    }
-}

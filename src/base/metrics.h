@@ -32,7 +32,5 @@ void metric_observe_(enum metric_id id, double v, const struct str *labels);
 double metric_get_(enum metric_id id, const struct str *labels); /* 0 when never set */
 
 void metrics_render(struct buf *out);
-/* One line per family: name, type, labels, help; for the docs. */
-void metrics_describe(struct buf *out);
 
 #endif

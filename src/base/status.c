@@ -31,11 +31,6 @@ int status_http(enum status st)
     return row(st)->http;
 }
 
-bool status_retryable(enum status st)
-{
-    return row(st)->retryable;
-}
-
 /* snprintf says how long it would have been; never leave half a UTF-8 sequence at the cut. */
 static size_t fitted(const char *msg, int would)
 {

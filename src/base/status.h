@@ -37,7 +37,6 @@ enum status {
 
 const char *status_text(enum status st);
 int status_http(enum status st);
-bool status_retryable(enum status st);
 
 #define ERROR_MSG_MAX 2048
 

@@ -19,12 +19,6 @@ uint64_t cursor_uvarint_slow(struct cursor *c)
     return 0;
 }
 
-uint32_t cursor_u32le(struct cursor *c)
-{
-    struct str s = cursor_bytes(c, 4);
-    return s.n == 4 ? load_u32le(s.p) : 0;
-}
-
 uint64_t cursor_u64le(struct cursor *c)
 {
     struct str s = cursor_bytes(c, 8);

@@ -112,7 +112,6 @@ static inline uint64_t load_u64le(const void *p)
     return v;
 }
 
-uint32_t cursor_u32le(struct cursor *c);
 uint64_t cursor_u64le(struct cursor *c);
 
 #endif

@@ -99,9 +99,6 @@ enum status store_part_enter(
     struct store *s, const struct part *part, const struct part **ret_part, struct error *err);
 void store_part_leave(struct store *s, const struct part *part);
 
-/* Calls fn for every tenant known to the store, in no order. */
-void store_tenants(struct store *s, void (*fn)(void *ctx, struct str tenant), void *ctx);
-
 /* UUID text (36 characters) of the profile that upload `seq` made, and back. */
 void store_profile_id(struct store *s, uint64_t seq, char out[37]);
 
