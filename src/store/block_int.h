@@ -19,6 +19,17 @@ static inline int64_t block_hour(int64_t time_ns)
     return hour < INT64_MIN / BLOCK_HOUR_NS ? INT64_MIN : hour * BLOCK_HOUR_NS;
 }
 
+/* Blocks of one epoch hold an hour; compaction makes larger ones of them. A block of a level lies
+ * within one range of that length, aligned in UTC. */
+enum block_level { BLOCK_1H, BLOCK_6H, BLOCK_24H, BLOCK_LEVELS };
+struct block_level_info {
+    const char *name; /* of the folder */
+    int64_t span_ns;
+};
+extern const struct block_level_info block_levels[BLOCK_LEVELS];
+/* The start of the range of a level that holds a time; like block_hour at the edge of int64. */
+int64_t block_range_start(enum block_level level, int64_t time_ns);
+
 /* The order is the order in the file. */
 enum block_section {
     BLOCK_STRINGS,
@@ -106,6 +117,24 @@ bool block_path(const struct block_target *to, uint64_t epoch, struct str tenant
  * until their samples have `bytes` bytes; *at becomes the first row that was not looked at. */
 enum status block_copy_rows(const struct part *from, int64_t hour_ns, uint32_t *at, size_t bytes,
     struct dataset *to, struct error *err);
+
+/* block_merge.c: blocks of one tenant, whose rows all lie in the range, as one block that names
+ * them as its sources; one dataset after the other, each in at most `memory` bytes (0 = a default),
+ * so that what it takes does not grow with the blocks. Every read is verified. Nothing is locked;
+ * `pause` is called every few milliseconds and may sleep or fail (then no file is left). */
+struct block_merge {
+    const struct block_target *to;
+    struct block *const *sources; /* referenced by the caller */
+    uint32_t n_sources;
+    enum block_level level;
+    int64_t start_ns;
+    uint64_t epoch; /* a new number, of this merge alone */
+    size_t memory;
+    enum status (*pause)(void *ctx, struct error *err);
+    void *ctx;
+};
+enum status block_merge(
+    const struct block_merge *m, struct block_file *ret_file, struct error *err);
 
 /* block_read.c: head, foot and directory; everything checked. ST_DATA_LOSS also when the file is
  * not there or cannot be read (os_errno says why): then it may be readable again. */
