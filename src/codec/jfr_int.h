@@ -312,15 +312,19 @@ enum jfr_builder_kind {
     JFR_B_MALLOC,
     JFR_B_N,
 };
+/* Of a sample; kinds of one type leave the second at 0. */
+struct jfr_sums {
+    int64_t v[2];
+};
 struct jfr_builder {
     struct {
         struct prof_sample *v;
         uint32_t n, cap;
     } samples;
     struct {
-        int64_t *v;
+        struct jfr_sums *v;
         uint32_t n, cap;
-    } values;
+    } sums;
     struct jfr_map plain; /* samples without span and trace: stack and label set → sample */
     struct idmap ids;     /* the others */
 };
@@ -393,6 +397,8 @@ struct jfr_dec {
     struct jfr_symbols sym;
     struct jfr_labels labels;
     struct jfr_builder builders[JFR_B_N];
+    struct jfr_again *again; /* jfr_events.c: events seen, their `now` being the chunk's */
+    uint32_t again_now;
     struct str event;
     bool event_is_wall;
     uint64_t stacks_cut;

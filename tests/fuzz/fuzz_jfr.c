@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena arena;
     struct jfr jfr;
     struct error err = {0};
-    arena_init(&arena, data[0] & 8 ? 16 * KIB : 64 * MIB);
+    arena_init(&arena, data[0] & 8 ? 40 * KIB : 64 * MIB);
     enum status st = jfr_decode(recording, labels, &opt, &arena, &jfr, &err);
     if (st == ST_OK)
         jfr_check(&jfr, &opt);
