@@ -29,6 +29,8 @@
         "Bytes of profiles refused or dropped.")                                                   \
     X(TRUNCATED, METRIC_COUNTER, "everflame_truncated_total", "what,tenant", "",                   \
         "Stacks or strings cut to their limit.")                                                   \
+    X(REPAIRED_STACKS, METRIC_COUNTER, "everflame_repaired_stacks_total", "tenant", "",            \
+        "Go stacks that got back root frames which the profiler had cut.")                         \
     X(SANITIZED_NAMES, METRIC_COUNTER, "pyroscope_sanitized_label_names_total", "tenant", "",      \
         "Label names rewritten.")                                                                  \
     X(RECEIVED_COMPRESSED, METRIC_HISTOGRAM, "pyroscope_distributor_received_compressed_bytes",    \

@@ -205,6 +205,17 @@ static enum status charge(struct ingest_request *rq, struct error *err)
     return shape_error(rq, 0, ST_RESOURCE_EXHAUSTED, err);
 }
 
+/* §6.6 */
+static enum status repair_go(struct ingest_request *rq, struct pprof *p, struct error *err)
+{
+    uint64_t repaired = 0;
+    pprof_strip_go_shapes(p, rq->arena);
+    TRY(ingest_fix_go_stacks(p, rq->arena, &repaired, err));
+    if (repaired)
+        metric_add(M_REPAIRED_STACKS, (double)repaired, rq->tenant);
+    return ST_OK;
+}
+
 /* §6.4 steps 8 to 12: from the wire form to a profile. */
 static enum status normalise(struct ingest_request *rq, struct ingest_series *s, struct error *err)
 {
@@ -237,7 +248,7 @@ static enum status normalise(struct ingest_request *rq, struct ingest_series *s,
     TRY(st);
     s->reason = STR("malformed_profile");
     if (go)
-        pprof_strip_go_shapes(p, rq->arena);
+        TRY(repair_go(rq, p, err));
     return pprof_to_profile(p, rq->arena, &s->prof, err);
 }
 

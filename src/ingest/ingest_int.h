@@ -157,6 +157,11 @@ enum status ingest_split(struct ingest_request *rq, struct ingest_series *s, str
 /* lang.c */
 bool ingest_is_go(struct labels labels, const struct pprof *p);
 
+/* go_stacks.c */
+/* §6.6, second part, on a checked profile: how many stacks got root frames back. */
+enum status ingest_fix_go_stacks(
+    struct pprof *p, struct arena *arena, uint64_t *ret_repaired, struct error *err);
+
 /* version.c */
 /* §6.10; false: arena full. */
 bool ingest_inject_versions(struct profile *prof, struct labels labels, struct arena *arena);
