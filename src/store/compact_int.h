@@ -1,0 +1,45 @@
+/* Private to store: compaction. Small blocks become large ones; see compact.c and compact_plan.c.
+ */
+#ifndef STORE_COMPACT_INT_H
+#define STORE_COMPACT_INT_H
+
+#include "store/block_int.h"
+
+enum {
+    COMPACT_HOUR_BLOCKS = 8,    /* more of one hour are joined */
+    COMPACT_SOURCES_MAX = 1024, /* of one job; what is over follows in the next */
+    COMPACT_LATE_FRACTION = 4,  /* late data waits until it has a quarter of the large block */
+};
+#define COMPACT_GRACE_6H_NS (1800 * NS_PER_S)
+#define COMPACT_GRACE_24H_NS (3600 * NS_PER_S)
+
+/* What the plan looks at of a block. */
+struct compact_block {
+    struct str tenant;
+    enum block_level level;
+    int64_t start_ns;
+    uint64_t bytes;
+    uint64_t epoch;
+    bool unfit; /* damaged, or at rest after a failure: never a source */
+};
+
+struct compact_rules {
+    int64_t now_ns;
+    uint64_t old_epoch; /* blocks up to this number are a day old, or were there at start */
+    bool force;         /* every day of a tenant becomes one block, whatever its age or size */
+};
+
+/* Blocks of one tenant that become one block of `level`, which starts at `start_ns`. */
+struct compact_job {
+    enum block_level level;
+    int64_t start_ns;
+    uint32_t *sources; /* indexes of blocks */
+    uint32_t n_sources;
+};
+
+/* compact_plan.c, pure: the next job, or false: there is none. Doing what it says until there is
+ * none ends: each job makes the blocks fewer, or raises one to a larger level. */
+bool compact_plan(const struct compact_block *blocks, uint32_t n, const struct compact_rules *rules,
+    struct arena *arena, struct compact_job *ret_job);
+
+#endif
