@@ -107,6 +107,15 @@ static int real_dir_make(struct fs *fs, const char *path)
     return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : errno;
 }
 
+/* POSIX allows two errors for a directory that is not empty; callers know one. */
+static int real_dir_remove(struct fs *fs, const char *path)
+{
+    (void)fs;
+    if (rmdir(path) == 0)
+        return 0;
+    return errno == EEXIST ? ENOTEMPTY : errno;
+}
+
 static int real_dir_sync(struct fs *fs, const char *path)
 {
     (void)fs;
@@ -174,6 +183,7 @@ struct fs fs_real = {
     .file_size = real_size,
     .file_truncate = real_truncate,
     .dir_make = real_dir_make,
+    .dir_remove = real_dir_remove,
     .dir_sync = real_dir_sync,
     .dir_list = real_dir_list,
     .rename = real_rename,

@@ -33,6 +33,8 @@ struct fs {
     int (*file_size)(struct fs *fs, struct fs_file *f, uint64_t *ret_bytes);
     int (*file_truncate)(struct fs *fs, struct fs_file *f, uint64_t bytes);
     int (*dir_make)(struct fs *fs, const char *path); /* 0700; 0 also when there */
+    int (*dir_remove)(
+        struct fs *fs, const char *path); /* ENOTEMPTY when there is something in it */
     int (*dir_sync)(struct fs *fs, const char *path);
     int (*dir_list)(struct fs *fs, const char *path, fs_list_fn fn, void *ctx);
     int (*rename)(struct fs *fs, const char *from, const char *to);

@@ -3,7 +3,9 @@
  * Entries are a flat list of (path, node now, node durable): a path is created by putting a node
  * into `now`; dir_sync of its folder copies now to durable. Folders themselves are entries with
  * is_dir and durable at once when made (their loss is the loss of everything below, which no
- * program can mend). Nodes live until the simulator goes: tests are small. */
+ * program can mend). A removed one keeps was_dir until the folder it was in is synced; a crash
+ * before that brings it back, or takes it with everything that was in it. Nodes live until the
+ * simulator goes: tests are small. */
 #include "base/fs_sim.h"
 
 #include <errno.h>
@@ -25,8 +27,8 @@ struct node {
 struct entry {
     char path[PATH_MAX_BYTES];
     struct node *now, *durable;
-    bool is_dir;
-    int broken; /* errno of listing the folder */
+    bool is_dir, was_dir; /* now; as far as the disk knows */
+    int broken;           /* errno of listing the folder */
 };
 
 struct fs_file {
@@ -278,9 +280,47 @@ static int sim_dir_make(struct fs *fs, const char *path)
 {
     struct fs_sim *sim = of(fs);
     mutex_lock(&sim->lock);
-    find_or_add(sim, path)->is_dir = true;
+    struct entry *e = find_or_add(sim, path);
+    e->is_dir = e->was_dir = true;
     mutex_unlock(&sim->lock);
     return 0;
+}
+
+static bool is_empty(struct fs_sim *sim, const char *path)
+{
+    char folder[PATH_MAX_BYTES];
+    for (uint32_t i = 0; i < sim->n_entries; i++) {
+        const struct entry *e = &sim->entries[i];
+        if ((e->now || e->is_dir) && folder_of(e->path, folder) && strcmp(folder, path) == 0)
+            return false;
+    }
+    return true;
+}
+
+static int sim_dir_remove(struct fs *fs, const char *path)
+{
+    struct fs_sim *sim = of(fs);
+    mutex_lock(&sim->lock);
+    struct entry *en = find(sim, path);
+    int e = !en || !en->is_dir ? ENOENT : !is_empty(sim, path) ? ENOTEMPTY : count_op(sim, false);
+    if (e == 0)
+        en->is_dir = false;
+    mutex_unlock(&sim->lock);
+    return as_errno(e);
+}
+
+/* Under the lock. What was in it is gone for good. */
+static void forget_dir(struct fs_sim *sim, struct entry *dir)
+{
+    size_t n = strlen(dir->path);
+    dir->was_dir = false;
+    for (uint32_t i = 0; i < sim->n_entries; i++) {
+        struct entry *e = &sim->entries[i];
+        if (strncmp(e->path, dir->path, n) == 0 && e->path[n] == '/') {
+            e->durable = NULL;
+            e->was_dir = false;
+        }
+    }
 }
 
 static int sim_dir_sync(struct fs *fs, const char *path)
@@ -291,8 +331,11 @@ static int sim_dir_sync(struct fs *fs, const char *path)
     int e = count_op(sim, false);
     for (uint32_t i = 0; i < sim->n_entries && e >= 0; i++) {
         struct entry *en = &sim->entries[i];
-        if (folder_of(en->path, folder) && strcmp(folder, path) == 0 && (!e || draw(sim) % 2))
-            en->durable = en->now;
+        if (!folder_of(en->path, folder) || strcmp(folder, path) != 0 || (e && draw(sim) % 2 == 0))
+            continue;
+        en->durable = en->now;
+        if (en->was_dir && !en->is_dir)
+            forget_dir(sim, en);
     }
     mutex_unlock(&sim->lock);
     return as_errno(e);
@@ -364,6 +407,7 @@ struct fs_sim *fs_sim_new(uint64_t seed)
         .file_size = sim_size,
         .file_truncate = sim_truncate,
         .dir_make = sim_dir_make,
+        .dir_remove = sim_dir_remove,
         .dir_sync = sim_dir_sync,
         .dir_list = sim_dir_list,
         .rename = sim_rename,
@@ -447,6 +491,13 @@ void fs_sim_crash(struct fs_sim *sim, uint64_t seed)
     sim->fault = FS_SIM_NONE;
     for (struct node *n = sim->nodes; n; n = n->next)
         crash_node(sim, n);
+    for (uint32_t i = 0; i < sim->n_entries; i++) {
+        struct entry *e = &sim->entries[i];
+        if (e->was_dir && !e->is_dir && draw(sim) % 2)
+            forget_dir(sim, e);
+    }
+    for (uint32_t i = 0; i < sim->n_entries; i++)
+        sim->entries[i].is_dir = sim->entries[i].was_dir;
     for (uint32_t i = 0; i < sim->n_entries; i++) {
         struct entry *e = &sim->entries[i];
         if (draw(sim) % 2)

@@ -4,11 +4,13 @@
  * Model. A file has its current bytes and its durable bytes; a write dirties 512-byte sectors; a
  * sync makes the dirty ones durable. A directory entry (created, renamed, removed) is durable after
  * a sync of its directory. A crash keeps of every unsynced sector, entry and size either the old or
- * the new state, each drawn from the seed. A sync that fails makes some dirty sectors durable and
- * forgets that the others were dirty, as Linux does: a later sync does not save them.
+ * the new state, each drawn from the seed. A directory is durable when it is made; one that was
+ * removed may come back, with what was removed from it and not synced. A sync that fails makes some
+ * dirty sectors durable and forgets that the others were dirty, as Linux does: a later sync does
+ * not save them.
  *
  * Counted operations are those that can lose data: create, write, sync, dir_sync, rename, unlink,
- * truncate. Thread-safe; one lock. */
+ * truncate, dir_remove. Thread-safe; one lock. */
 #ifndef BASE_FS_SIM_H
 #define BASE_FS_SIM_H
 
