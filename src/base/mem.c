@@ -15,6 +15,11 @@ void *mem_try(size_t n)
     return malloc(n ? n : 1);
 }
 
+void *mem_try_zeroed(size_t n)
+{
+    return calloc(1, n ? n : 1);
+}
+
 void *mem_grow(void *p, size_t n)
 {
     return realloc(p, n ? n : 1);

@@ -10,6 +10,7 @@
 
 void *mem_new(size_t n);           /* zeroed; asserts on failure */
 void *mem_try(size_t n);           /* not zeroed; NULL on failure */
+void *mem_try_zeroed(size_t n);    /* zeroed, untouched where it can be; NULL on failure */
 void *mem_grow(void *p, size_t n); /* realloc; NULL on failure, p stays */
 void mem_free(void *p);
 

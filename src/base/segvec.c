@@ -32,10 +32,9 @@ void *segvec_push(struct segvec *v)
     unsigned k = chunk_of(v->n);
     if (!v->chunks[k]) {
         size_t bytes = (size_t)v->size << (SEGVEC_FIRST_BITS + k);
-        v->chunks[k] = mem_try(bytes);
+        v->chunks[k] = mem_try_zeroed(bytes);
         if (!v->chunks[k])
             return NULL;
-        memset(v->chunks[k], 0, bytes);
         if (v->bytes)
             *v->bytes += bytes;
     }

@@ -366,6 +366,125 @@ enum status samples_decode(struct str bytes, uint32_t n_types, uint32_t type, st
     return ST_OK;
 }
 
+/* Checking needs only counts and sums of columns, and those come without taking the varints apart:
+ * a byte counts for its low seven bits, shifted by seven for every byte of its varint before it.
+ * The bytes of a word of eight that have the same place in their varints are added at once. Most
+ * varints are of one byte, so words of eight of them have a loop of their own. */
+
+struct column_sum {
+    uint64_t n, sum;
+    unsigned place; /* of the next byte in its varint; 0: it begins one */
+    bool over;      /* the sum has left 64 bits */
+};
+
+static const uint64_t each_byte = UINT64_C(0x0101010101010101);
+
+/* Bytes to four numbers of 16 bits. */
+static inline uint64_t pair_up(uint64_t w)
+{
+    const uint64_t even = UINT64_C(0x00FF00FF00FF00FF);
+    return (w & even) + (w >> 8 & even);
+}
+
+static inline uint64_t sum_of_pairs(uint64_t v) /* it fits 16 bits */
+{
+    return v * UINT64_C(0x0001000100010001) >> 48;
+}
+
+static inline void sum_add(struct column_sum *s, uint64_t n, uint64_t sum)
+{
+    s->n += n;
+    s->over |= __builtin_add_overflow(s->sum, sum, &s->sum);
+}
+
+/* Words of eight whole varints, from one varint's beginning; returns where it stopped. */
+static inline const uint8_t *sum_singles(struct column_sum *s, const uint8_t *p, const uint8_t *end)
+{
+    enum { WORDS_MAX = 64 }; /* 64 x 8 x 127 fits 16 bits */
+    for (size_t words = WORDS_MAX; words == WORDS_MAX;) {
+        uint64_t w, pairs = 0;
+        for (words = 0; words < WORDS_MAX && end - p >= 8; words++, p += 8) {
+            if ((w = load_u64le(p)) & each_byte << 7)
+                break;
+            pairs += pair_up(w);
+        }
+        sum_add(s, 8 * words, sum_of_pairs(pairs));
+    }
+    return p;
+}
+
+/* Nothing is done, and false: a varint in it has more than PLACES bytes. */
+static bool sum_word(struct column_sum *s, uint64_t w)
+{
+    enum { PLACES = 7 };
+    uint64_t high = w & each_byte << 7, low = w & ~high, sum = 0, first = 0x80;
+    uint64_t at = ~(high << 8) & each_byte << 7; /* 0x80 in every byte of the place */
+    unsigned place = 0, last = 0;
+    if (s->place)
+        at &= ~first;
+    for (; at || place < s->place; place++) {
+        if (place == PLACES)
+            return false;
+        sum += sum_of_pairs(pair_up(low & (at - (at >> 7)))) << 7 * place;
+        last = at >> 63 ? place : last;
+        at = (at & high) << 8 | (place + 1 == s->place ? first : 0);
+    }
+    sum_add(s, 8 - ((high >> 7) * each_byte >> 56), sum);
+    s->place = high >> 63 ? last + 1 : 0;
+    return true;
+}
+
+/* False: a varint leaves 64 bits. */
+static bool sum_bytes(struct column_sum *s, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (s->place >= VARINT_MAX - 1 && p[i] > 1)
+            return false;
+        uint64_t part = (uint64_t)(p[i] & 0x7F) << 7 * s->place;
+        sum_add(s, p[i] < 0x80, part);
+        s->place = p[i] < 0x80 ? 0 : s->place + 1;
+    }
+    return true;
+}
+
+/* The n < 8 bytes at p and zeros. */
+static inline uint64_t load_few(const uint8_t *p, size_t n)
+{
+    uint64_t w = 0;
+    if (n & 4)
+        w = load_u32le(p);
+    for (size_t i = n & 4; i < n; i++)
+        w |= (uint64_t)p[i] << 8 * i;
+    return w;
+}
+
+/* Exactly n varints and nothing else. *ret_sum is UINT64_MAX when their sum is not below it. */
+static bool column_sum(struct cursor c, uint32_t n, uint64_t *ret_sum)
+{
+    struct column_sum s = {0};
+    if (cursor_left(&c) && c.end[-1] >= 0x80)
+        return false; /* the last varint does not end */
+    while (c.end - c.p >= 8) {
+        if (s.place == 0)
+            c.p = sum_singles(&s, c.p, c.end);
+        if (c.end - c.p < 8)
+            break;
+        if (!sum_word(&s, load_u64le(c.p)) && !sum_bytes(&s, c.p, 8))
+            return false;
+        c.p += 8;
+    }
+    size_t left = cursor_left(&c);
+    uint64_t few = load_few(c.p, left);
+    if (!s.place && !(few & each_byte << 7))
+        sum_add(&s, left, sum_of_pairs(pair_up(few)));
+    else if (sum_word(&s, few))
+        s.n -= 8 - left; /* zeros were added */
+    else if (!sum_bytes(&s, c.p, left))
+        return false;
+    *ret_sum = s.over ? UINT64_MAX : s.sum;
+    return s.n == n;
+}
+
 /* One id column without keeping anything. */
 static bool ids_ok(struct reader *r, uint64_t width)
 {
@@ -380,33 +499,27 @@ static bool ids_ok(struct reader *r, uint64_t width)
     return !refs.bad && !r->rest.bad && cursor_left(&refs) == 0;
 }
 
+/* Nodes rise, so their differences may not add up to more than there are. Values are not negative,
+ * so their sum times the unit says whether any of them, or the total, leaves the range. */
 enum status samples_check(struct str bytes, uint32_t n_types, uint32_t n_nodes, uint32_t *ret_n,
     int64_t ret_totals[SAMPLE_TYPES_MAX], struct error *err)
 {
     struct reader r;
-    uint64_t node = 0;
+    uint64_t last;
     TRY(reader_open(bytes, n_types, &r, err));
-    for (uint32_t i = 0; i < r.n; i++) {
-        node += cursor_uvarint(&r.nodes);
-        if (node >= n_nodes)
-            return bad(err);
-    }
+    if (!column_sum(r.nodes, r.n, &last) || (r.n && last >= n_nodes))
+        return bad(err);
     for (uint32_t k = 0; k < n_types; k++)
         ret_totals[k] = 0;
     for (uint32_t k = 0; k < r.n_types; k++) {
-        uint64_t unit, value;
+        uint64_t unit, sum;
         struct cursor values = reader_type(&r, 0, &unit);
-        for (uint32_t i = 0; i < r.n; i++) {
-            if (__builtin_mul_overflow(cursor_uvarint(&values), unit, &value) ||
-                value > INT64_MAX ||
-                __builtin_add_overflow(ret_totals[k], (int64_t)value, &ret_totals[k]))
-                return bad(err);
-        }
-        if (values.bad || cursor_left(&values))
+        if (r.rest.bad || !column_sum(values, r.n, &sum) || (unit && sum > INT64_MAX / unit))
             return bad(err);
+        ret_totals[k] = (int64_t)(sum * unit);
     }
     if ((r.flags & FLAG_SPANS && !ids_ok(&r, 8)) || (r.flags & FLAG_TRACES && !ids_ok(&r, 16)) ||
-        r.nodes.bad || cursor_left(&r.nodes) || r.rest.bad || cursor_left(&r.rest))
+        r.rest.bad || cursor_left(&r.rest))
         return bad(err);
     *ret_n = r.n;
     return ST_OK;

@@ -186,6 +186,82 @@ static void test_damage(void **state)
     buf_done(&out);
 }
 
+/* What samples_check says of one value column, the plain way. */
+static bool naive_total(struct str column, uint32_t n, uint64_t unit, int64_t *ret_total)
+{
+    struct cursor c = cursor_make(column);
+    unsigned __int128 total = 0;
+    bool fine = true;
+    for (uint32_t i = 0; i < n; i++) {
+        total = (uint64_t)total + (unsigned __int128)cursor_uvarint(&c) * unit;
+        fine &= total <= INT64_MAX;
+    }
+    *ret_total = (int64_t)total;
+    return fine && !c.bad && cursor_left(&c) == 0;
+}
+
+static void check_column(struct str column, uint32_t n, uint64_t unit)
+{
+    int64_t want, got[SAMPLE_TYPES_MAX];
+    uint32_t n_got;
+    struct buf row;
+    buf_init(&row, MIB);
+    buf_uvarint(&row, n);
+    buf_uvarint(&row, 1 << 2);
+    buf_uvarint(&row, n);
+    for (uint32_t i = 0; i < n; i++)
+        buf_byte(&row, 1);
+    buf_uvarint(&row, unit);
+    buf_uvarint(&row, column.n);
+    buf_str(&row, column);
+    bool fine = naive_total(column, n, unit, &want);
+    enum status st = samples_check(buf_view(&row), 1, n + 1, &n_got, got, NULL);
+    assert_int_equal(st, fine ? ST_OK : ST_DATA_LOSS);
+    if (fine) {
+        assert_int_equal(n_got, n);
+        assert_int_equal(got[0], want);
+    }
+    assert_int_equal(samples_check(buf_view(&row), 1, n, &n_got, got, NULL) == ST_OK, fine && !n);
+    buf_done(&row);
+}
+
+/* Varints of up to `bytes_max` bytes, now and then in more bytes than they need. */
+static void random_column(struct buf *out, uint32_t n, unsigned bytes_max)
+{
+    buf_clear(out);
+    for (uint32_t i = 0; i < n; i++) {
+        unsigned bytes = 1 + (unsigned)rng(bytes_max);
+        for (unsigned k = 1; k < bytes; k++)
+            buf_byte(out, (uint8_t)(0x80 | rng(128)));
+        buf_byte(out, (uint8_t)rng(bytes < VARINT_MAX ? 128 : 3));
+    }
+}
+
+/* Sums of columns by words: every mix of lengths, at every place in a word, and bad ones. */
+static void test_check_columns(void **state)
+{
+    struct buf column;
+    (void)state;
+    rng_state = 7;
+    buf_init(&column, MIB);
+    for (uint32_t round = 0; round < 20000; round++) {
+        uint32_t n = (uint32_t)rng(round % 50 ? 40 : 1500);
+        random_column(&column, n, round % 7 ? 1 + round % 5 : 11);
+        uint64_t unit = rng(4) ? rng(3) : UINT64_C(1) << rng(64);
+        check_column(buf_view(&column), n, unit);
+        check_column(buf_view(&column), n + 1, unit);
+        if (n)
+            check_column(buf_view(&column), n - 1, unit);
+        if (!column.n)
+            continue;
+        column.p[rng(column.n)] ^= (char)(rng(4) ? 0x80 : 0xFF);
+        check_column(buf_view(&column), n, unit);
+        column.p[column.n - 1] |= (char)0x80;
+        check_column(buf_view(&column), n, unit);
+    }
+    buf_done(&column);
+}
+
 static void test_symtab(void **state)
 {
     (void)state;
@@ -258,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_fewer_columns),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_check_columns),
         cmocka_unit_test(test_symtab),
         cmocka_unit_test(test_symtab_growth),
     };
