@@ -139,6 +139,7 @@ static enum status start_http(
     s->body_bytes_max = mb > 0 && bytes < (double)cfg.body_budget_bytes ? (uint64_t)bytes
                                                                         : cfg.body_budget_bytes;
     ingest_http_routes(s, routes);
+    otlp_http_routes(s, routes);
     querier_rpc_routes(s, routes);
     render_http_routes(s, routes);
     ops_http_routes(s, routes);

@@ -53,6 +53,7 @@ void route_add_method(struct route_list *l, const struct connect_method *m);
 
 struct ingest *handler_ingest_new(struct server *s);
 void ingest_http_routes(struct server *s, struct route_list *l);
+void otlp_http_routes(struct server *s, struct route_list *l);
 void querier_rpc_routes(struct server *s, struct route_list *l);
 void render_http_routes(struct server *s, struct route_list *l);
 void ops_http_routes(struct server *s, struct route_list *l);

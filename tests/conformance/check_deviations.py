@@ -4,7 +4,10 @@ captures themselves say.
 
   java-extra   about.md counts 1926 jdk.ExecutionSample (10 ms each) and 116 profiler.Malloc
   ingest-curl  the evented speedscope profile, summed from its own events
+  otlp-go      flame graphs hold what the reference's own timeline of the same query holds
+  otlp-collector   the Collector's own encoding, which the reference refuses: about.md says what was sent
 """
+import gzip
 import json
 import os
 import re
@@ -49,12 +52,40 @@ def speedscope_evented():
     return sums
 
 
+def timeline_sum(client, profile_type):
+    """What the reference's answer to SelectSeries over everything adds up to."""
+    with gzip.open(os.path.join(HERE, "answers", client + ".json.gz")) as f:
+        questions = json.load(f)["questions"]
+    found = [q["answer"] for q in questions if q["method"] == "SelectSeries" and "groupBy" not in q["request"]
+             and q["request"]["profileTypeID"] == profile_type and q["request"]["step"] == 15]
+    return sum(value for _, points in found[0] for _, value in points)
+
+
+def collector_checks(server):
+    """Four requests over HTTP/1.1: twice protobuf with gzip, twice JSON."""
+    client, cpu = "otlp-collector", "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
+    start, end = conformance.window(os.path.join(HERE, "captures", client))
+    rng = {"start": start, "end": end}
+    for name, want in [("service_name", "collector-shop"), ("service.name", "collector-shop"),
+                       ("k8s.namespace.name", "größe"), ("process.pid", "77")]:
+        got = conformance.ask(server, "LabelValues", dict(rng, name=name))
+        yield f"{client} {name}", [want], got
+    flame = conformance.ask(server, "SelectMergeStacktraces",
+                            dict(rng, profileTypeID=cpu, labelSelector='{service_name="collector-shop"}'))
+    yield f"{client} stacks", {"main;processOrder;spin": 4 * 75 * 10101010,
+                               "main;processInvoice;spin": 4 * 25 * 10101010}, flame["stacks"]
+    spans = conformance.ask(server, "SelectMergeSpanProfile", dict(
+        rng, profileTypeID=cpu, labelSelector="{}", spanSelector=["a1b2c3d4e5f60718"]))
+    yield f"{client} span", {"main;processOrder;spin": 4 * 75 * 10101010}, spans["stacks"]
+
+
 def main():
     passed = failed = 0
     with Server(sys.argv[1], OLD_DATA) as s:
         checks = []
-        for client in ("java-extra", "ingest-curl"):
-            conformance.replay(conformance.Server(s.url, client), os.path.join(HERE, "captures", client))
+        for client in ("java-extra", "ingest-curl", "otlp-go", "otlp-collector"):
+            _, bad = conformance.replay(conformance.Server(s.url, client), os.path.join(HERE, "captures", client))
+            checks.append((f"{client} refused", [], bad))
         extra = conformance.Server(s.url, "java-extra")
         checks.append(("java-extra cpu", about_count("java-extra", "jdk.ExecutionSample") * 10_000_000,
                        total(extra, "java-extra", "process_cpu:cpu:nanoseconds:cpu:nanoseconds")))
@@ -63,6 +94,10 @@ def main():
         curl = conformance.Server(s.url, "ingest-curl")
         checks.append(("ingest-curl wall", speedscope_evented(),
                        total(curl, "ingest-curl", "wall:wall:nanoseconds:cpu:nanoseconds")))
+        otlp = conformance.Server(s.url, "otlp-go")
+        for t in ("process_cpu:cpu:nanoseconds:cpu:nanoseconds", "off_cpu:off_cpu:nanoseconds::"):
+            checks.append((f"otlp-go {t}", timeline_sum("otlp-go", t), total(otlp, "otlp-go", t)))
+        checks += collector_checks(conformance.Server(s.url, "otlp-collector"))
     for name, want, got in checks:
         ok = want == got
         passed, failed = passed + ok, failed + (not ok)
