@@ -107,8 +107,8 @@ static void accumulate(int64_t *sum, int64_t value)
 
 /* What an event adds to one sample. */
 struct effect {
+    struct jfr_builder *builder;
     uint32_t sample;
-    enum jfr_builder_kind kind;
     struct jfr_sums sums;
 };
 struct effects {
@@ -116,20 +116,19 @@ struct effects {
     struct effect v[2];
 };
 
-static inline void apply(struct jfr_dec *d, const struct effects *fx)
+static inline void apply(const struct effects *fx)
 {
     for (uint32_t i = 0; i < fx->n; i++) {
         const struct effect *e = &fx->v[i];
-        struct jfr_sums *sums = &d->builders[e->kind].sums.v[e->sample];
+        struct jfr_sums *sums = &e->builder->sums.v[e->sample];
         accumulate(&sums->v[0], e->sums.v[0]);
         accumulate(&sums->v[1], e->sums.v[1]);
     }
 }
 
 static enum status new_sample(
-    struct jfr_dec *d, enum jfr_builder_kind kind, const struct prof_sample *s, uint32_t *ret_i)
+    struct jfr_dec *d, struct jfr_builder *b, const struct prof_sample *s, uint32_t *ret_i)
 {
-    struct jfr_builder *b = &d->builders[kind];
     *ret_i = b->samples.n;
     struct prof_sample *at = VEC_PUSH(d->arena, b->samples);
     struct jfr_sums *sums = VEC_PUSH(d->arena, b->sums);
@@ -142,21 +141,19 @@ static enum status new_sample(
 
 /* Stack and label set say it all. */
 static enum status plain_sample(
-    struct jfr_dec *d, enum jfr_builder_kind kind, const struct prof_sample *s, uint32_t *ret_i)
+    struct jfr_dec *d, struct jfr_builder *b, const struct prof_sample *s, uint32_t *ret_i)
 {
-    struct jfr_builder *b = &d->builders[kind];
     uint64_t key = (uint64_t)s->stack << 32 | s->labelset;
     if (LIKELY(jfr_map_get(&b->plain, key, ret_i)))
         return ST_OK;
     if (!jfr_map_put(&b->plain, d->arena, key, b->samples.n))
         JFR_FULL(d);
-    return new_sample(d, kind, s, ret_i);
+    return new_sample(d, b, s, ret_i);
 }
 
 static enum status traced_sample(
-    struct jfr_dec *d, enum jfr_builder_kind kind, const struct prof_sample *s, uint32_t *ret_i)
+    struct jfr_dec *d, struct jfr_builder *b, const struct prof_sample *s, uint32_t *ret_i)
 {
-    struct jfr_builder *b = &d->builders[kind];
     uint64_t hash = hash_u64((uint64_t)s->stack << 32 | s->labelset, s->span);
     hash = hash_u64(hash ^ s->trace_hi, s->trace_lo);
     struct idmap_probe p = idmap_start(&b->ids, hash);
@@ -165,17 +162,18 @@ static enum status traced_sample(
             return ST_OK;
     if (!arena_map_put(&b->ids, d->arena, hash, b->samples.n))
         JFR_FULL(d);
-    return new_sample(d, kind, s, ret_i);
+    return new_sample(d, b, s, ret_i);
 }
 
 static enum status add_effect(struct jfr_dec *d, enum jfr_builder_kind kind,
     const struct prof_sample *s, int64_t v0, int64_t v1, struct effects *fx)
 {
-    ASSERT(fx->n < ARRAY_LEN(fx->v));
+    struct jfr_builder *b = &d->builders[kind];
     struct effect *e = &fx->v[fx->n++];
-    *e = (struct effect){.kind = kind, .sums = {{v0, v1}}};
+    ASSERT(fx->n <= ARRAY_LEN(fx->v));
+    *e = (struct effect){.builder = b, .sums = {{v0, v1}}};
     bool plain = LIKELY(!(s->span | s->trace_hi | s->trace_lo));
-    return plain ? plain_sample(d, kind, s, &e->sample) : traced_sample(d, kind, s, &e->sample);
+    return plain ? plain_sample(d, b, s, &e->sample) : traced_sample(d, b, s, &e->sample);
 }
 
 /* ---- events ---- */
@@ -275,97 +273,97 @@ static enum status setting_event(struct jfr_dec *d, struct jfr_chunk *c, const s
 
 /* ---- events that are there again ---- */
 
-enum { AGAIN_SLOTS_LOG2 = 8, AGAIN_WORDS = 3, AGAIN_BYTES = 8 * AGAIN_WORDS };
+enum {
+    AGAIN_SLOTS_LOG2 = 8,
+    AGAIN_BYTES = 24,
+    AGAIN_WINDOW = 3 * JFR_VARINT_MAX + AGAIN_BYTES, /* size, type, start and the rest */
+};
 
-/* An event by its class and all of its bytes but the first varint, unless that one is wanted. Its
- * effects depend on nothing else but the chunk and the settings; `now` is another number for each
- * of those. A slot holds the last event that fell on it. */
+/* All of an event but the first varint of its class: those bytes, and in one number how many they
+ * are, the type, and `again_now`, which is another one for each chunk and setting, for nothing else
+ * decides about the effects. A slot holds the last event that fell on it. */
+struct again_key {
+    uint64_t a, b, c, what;
+};
 struct jfr_again {
-    uint64_t words[AGAIN_WORDS];
-    uint32_t now, class, n_bytes;
+    struct again_key key;
     struct effects effects;
 };
 
-/* Of the n bytes at p, of which AGAIN_BYTES are readable, those that count, and their slot. */
-static inline struct jfr_again *again_slot(
-    struct jfr_dec *d, const uint8_t *p, size_t n, uint32_t class, struct jfr_again *key)
+/* Of the event at r, which ends at *ret_end. NULL: it is too long, too near to the end of the chunk
+ * or of a strange type. */
+static inline struct jfr_again *again_slot(struct jfr_dec *d, const struct jfr_reader *r,
+    struct again_key *ret_key, const uint8_t **ret_end)
 {
     static const uint8_t keep[2 * AGAIN_BYTES] = {[0 ... AGAIN_BYTES - 1] = 0xFF};
+    const uint8_t *p = r->p;
+    *ret_key = (struct again_key){0};
+    if (UNLIKELY(jfr_left(r) < AGAIN_WINDOW))
+        return NULL;
+    struct jfr_got size = jfr_get(p, p + JFR_VARINT_MAX);
+    struct jfr_got type = jfr_get(size.p, size.p + JFR_VARINT_MAX);
+    const uint8_t *from = jfr_pass(type.p, type.p + JFR_VARINT_MAX);
+    uint64_t n = size.v - (uint64_t)(from - p);
+    if (UNLIKELY(n > AGAIN_BYTES || type.v >> 24))
+        return NULL;
     const uint8_t *mask = keep + AGAIN_BYTES - n;
-    uint64_t a = load_u64le(p) & load_u64le(mask);
-    uint64_t b = load_u64le(p + 8) & load_u64le(mask + 8);
-    uint64_t c = load_u64le(p + 16) & load_u64le(mask + 16);
-    uint64_t hash = (a ^ (b << 21 | b >> 43) ^ (c << 42 | c >> 22)) * 0x9E3779B97F4A7C15u;
-    key->words[0] = a;
-    key->words[1] = b;
-    key->words[2] = c;
-    key->now = d->again_now;
-    key->class = class;
-    key->n_bytes = (uint32_t)n;
+    struct again_key k = {
+        .a = load_u64le(from) & load_u64le(mask),
+        .b = load_u64le(from + 8) & load_u64le(mask + 8),
+        .c = load_u64le(from + 16) & load_u64le(mask + 16),
+        .what = (uint64_t)d->again_now << 32 | type.v << 8 | n,
+    };
+    uint64_t hash = (k.a ^ (k.b << 21 | k.b >> 43) ^ (k.c << 42 | k.c >> 22)) * 0x9E3779B97F4A7C15u;
+    *ret_key = k;
+    *ret_end = from + n;
     return &d->again[hash >> (64 - AGAIN_SLOTS_LOG2)];
 }
 
-static inline bool again_is(const struct jfr_again *a, const struct jfr_again *b)
+static inline bool again_is(const struct again_key *x, const struct again_key *y)
 {
-    return !((a->words[0] ^ b->words[0]) | (a->words[1] ^ b->words[1]) |
-             (a->words[2] ^ b->words[2]) | (a->now ^ b->now) | (a->class ^ b->class) |
-             (a->n_bytes ^ b->n_bytes));
+    return !((x->a ^ y->a) | (x->b ^ y->b) | (x->c ^ y->c) | (x->what ^ y->what));
 }
 
 /* ---- a chunk's events ---- */
 
-/* By the program of its class, from `at` on; it ends at `end`. */
-static enum status read_fields(struct jfr_dec *d, struct jfr_chunk *c,
-    const struct jfr_class *class, const uint8_t *at, const uint8_t *end, struct event *ret_event)
+/* Fields from r on; the next event begins at `end`. */
+static enum status read_event(struct jfr_dec *d, struct jfr_chunk *c, struct jfr_class *class,
+    struct jfr_reader r, const uint8_t *end, struct effects *fx)
 {
-    *ret_event = (struct event){.type = class->type};
-    struct jfr_reader r = {at, (const uint8_t *)c->bytes.p + c->bytes.n, false};
-    if (!jfr_prog_run(&class->read, &r, c->bytes.p, ret_event->v) || r.p > end)
-        JFR_FAIL(d, "error reading an event: unexpected EOF");
-    return ST_OK;
-}
-
-static enum status sample_event(struct jfr_dec *d, struct jfr_chunk *c,
-    const struct jfr_class *class, const uint8_t *at, const uint8_t *end)
-{
-    const uint8_t *limit = (const uint8_t *)c->bytes.p + c->bytes.n;
-    const uint8_t *p = class->read.ops->kind == JFR_OP_SKIP ? jfr_pass(at, limit) : at;
-    struct jfr_again key, *slot = NULL;
-    if (LIKELY(p && p <= end && end - p <= AGAIN_BYTES && limit - p >= AGAIN_BYTES)) {
-        slot = again_slot(d, p, (size_t)(end - p), (uint32_t)(class - c->meta->classes.v), &key);
-        if (LIKELY(again_is(slot, &key))) {
-            apply(d, &slot->effects);
-            return ST_OK;
-        }
-    }
-    struct event e;
-    struct effects fx = {0};
-    TRY(read_fields(d, c, class, at, end, &e));
-    TRY(event_effects(d, c, &e, &fx));
-    apply(d, &fx);
-    if (slot) {
-        *slot = key;
-        slot->effects = fx;
-    }
-    return ST_OK;
-}
-
-/* Of class i, fields from `at` on; the next event begins at `end`. */
-static enum status read_event(
-    struct jfr_dec *d, struct jfr_chunk *c, uint32_t i, const uint8_t *at, const uint8_t *end)
-{
-    struct jfr_class *class = &c->meta->classes.v[i];
-    if (class->type < JFR_T_EXECUTION)
-        return ST_OK;
     if (UNLIKELY(!class->read.ops)) {
         const struct event_class *ec = &event_classes[class->type];
+        uint32_t i = (uint32_t)(class - c->meta->classes.v);
         TRY(jfr_prog_compile(d, c->meta, i, ec->wants, ec->n_wants, &class->read));
     }
-    if (LIKELY(class->type != JFR_T_ACTIVE_SETTING))
-        return sample_event(d, c, class, at, end);
-    struct event e;
-    TRY(read_fields(d, c, class, at, end, &e));
-    return setting_event(d, c, &e);
+    struct event e = {.type = class->type};
+    if (!jfr_prog_run(&class->read, &r, c->bytes.p, e.v) || r.p > end)
+        JFR_FAIL(d, "error reading an event: unexpected EOF");
+    if (UNLIKELY(class->type == JFR_T_ACTIVE_SETTING))
+        return setting_event(d, c, &e);
+    TRY(event_effects(d, c, &e, fx));
+    apply(fx);
+    return ST_OK;
+}
+
+/* Passes over the event at *r; slot NULL: it need not be remembered. */
+static enum status new_event(struct jfr_dec *d, struct jfr_chunk *c, struct jfr_reader *r,
+    const struct again_key *key, struct jfr_again *slot)
+{
+    const uint8_t *start = r->p;
+    uint64_t size = jfr_read(r);
+    uint64_t type = jfr_read(r);
+    if (r->bad || size > (uint64_t)(r->end - start) || size < (uint64_t)(r->p - start))
+        JFR_FAIL(d, "error reading an event: bad size %llu", (unsigned long long)size);
+    const struct jfr_entry *e = jfr_index_find(&c->meta->by_id, type);
+    struct jfr_class *class = e ? &c->meta->classes.v[e->at] : NULL;
+    if (class && class->type >= JFR_T_EXECUTION) {
+        struct effects fx = {0};
+        TRY(read_event(d, c, class, *r, start + size, &fx));
+        if (slot && class->read.ops->kind == JFR_OP_SKIP)
+            *slot = (struct jfr_again){*key, fx};
+    }
+    r->p = start + size;
+    return ST_OK;
 }
 
 enum status jfr_events_read(struct jfr_dec *d, struct jfr_chunk *c)
@@ -375,15 +373,15 @@ enum status jfr_events_read(struct jfr_dec *d, struct jfr_chunk *c)
         JFR_FULL(d);
     d->again_now++;
     while (jfr_left(&r)) {
-        const uint8_t *start = r.p;
-        uint64_t size = jfr_read(&r);
-        uint64_t type = jfr_read(&r);
-        if (r.bad || size > (uint64_t)(r.end - start) || size < (uint64_t)(r.p - start))
-            JFR_FAIL(d, "error reading an event: bad size %llu", (unsigned long long)size);
-        const struct jfr_entry *e = jfr_index_find(&c->meta->by_id, type);
-        if (e)
-            TRY(read_event(d, c, e->at, r.p, start + size));
-        r.p = start + size;
+        struct again_key key;
+        const uint8_t *end = NULL;
+        struct jfr_again *slot = again_slot(d, &r, &key, &end);
+        if (LIKELY(slot && again_is(&slot->key, &key))) {
+            apply(&slot->effects);
+            r.p = end;
+        } else {
+            TRY(new_event(d, c, &r, &key, slot));
+        }
     }
     return ST_OK;
 }

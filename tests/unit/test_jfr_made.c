@@ -2,6 +2,7 @@
  */
 #include "test.h"
 
+#include "base/mem.h"
 #include "jfr_check.h"
 #include "jfr_make.h"
 
@@ -658,6 +659,58 @@ static void test_again_classes(void **state)
     end(&r);
 }
 
+/* A class that begins with a field of use. */
+static void test_again_first_field(void **state)
+{
+    (void)state;
+    struct run r;
+    begin(&r);
+    make_class_instead(&r.m, "101 jdk.ExecutionSample stackTrace:26* state:25*");
+    put_names(&r.m);
+    make_pool(&r.m, 26, 2);
+    buf_add(&r.m.pools, "\1\0\1\1\7\0\0", 7);
+    buf_add(&r.m.pools, "\2\0\1\1\x8\0\0", 7);
+    for (uint64_t i = 0; i < 6; i++) {
+        buf_clear(&r.fields);
+        put_long(&r.fields, 1 + i % 2);
+        put_long(&r.fields, 1);
+        make_event(&r.m, 101, &r.fields);
+    }
+    finish_ok(&r);
+    const struct profile *p = profile(&r, "process_cpu");
+    assert_int_equal(p->n_samples, 2);
+    assert_int_equal(p->values[0], 30 * NS_PER_MS);
+    assert_int_equal(p->values[1], 30 * NS_PER_MS);
+    end(&r);
+}
+
+/* Events are the last in the file, and nothing behind it is read. */
+static void test_again_at_the_end(void **state)
+{
+    (void)state;
+    struct run r;
+    struct buf body;
+    begin(&r);
+    put_names(&r.m);
+    put_stack(&r.m);
+    for (int i = 0; i < 9; i++)
+        put_sample(&r, 1, 1);
+    buf_init(&body, MIB);
+    make_checkpoint(&body, 0, r.m.n_pools, buf_view(&r.m.pools));
+    uint64_t metadata = 68 + body.n;
+    make_metadata(&r.m, &body);
+    buf_str(&body, buf_view(&r.m.events));
+    make_chunk(&r.m, buf_view(&body), 68, metadata, &r.file);
+    char *exact = mem_new(r.file.n);
+    memcpy(exact, r.file.p, r.file.n);
+    struct str file = str_make(exact, r.file.n);
+    assert_int_equal(jfr_decode(file, STR_EMPTY, &r.opt, &r.arena, &r.jfr, &r.err), ST_OK);
+    expect_one(&r, "process_cpu", 90 * NS_PER_MS, "a/B.run:7 a/B.go:300");
+    mem_free(exact);
+    buf_done(&body);
+    end(&r);
+}
+
 /* What was seen of an event holds in its chunk and until the next setting. */
 static void test_again_elsewhere(void **state)
 {
@@ -981,6 +1034,8 @@ int main(void)
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_again_short),
         cmocka_unit_test(test_again_classes),
+        cmocka_unit_test(test_again_first_field),
+        cmocka_unit_test(test_again_at_the_end),
         cmocka_unit_test(test_again_elsewhere),
         cmocka_unit_test(test_bad_headers),
         cmocka_unit_test(test_minor_version),
