@@ -45,6 +45,7 @@ void request_free(struct request *r)
     request_release_input(r);
     buf_done(&r->fields);
     buf_done(&r->content);
+    buf_done(&r->trailers);
     mem_free(r);
 }
 
@@ -74,6 +75,14 @@ bool request_charge(struct request *r, uint64_t bytes)
         return false;
     r->charged = bytes;
     return true;
+}
+
+void request_uncharge(struct request *r, uint64_t keep)
+{
+    if (keep >= r->charged)
+        return;
+    budget_give(r->server, r->charged - keep);
+    r->charged = keep;
 }
 
 bool request_charge_head(struct request *r)

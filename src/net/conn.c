@@ -109,6 +109,14 @@ struct conn *conn_new(struct loop *l, const struct transport_ops *transport,
     return c;
 }
 
+void conn_become(struct conn *c, const struct protocol_ops *protocol)
+{
+    ASSERT(!c->closed && !c->out_first);
+    c->protocol->free(c);
+    c->protocol = protocol;
+    protocol->open(c);
+}
+
 void conn_close(struct conn *c)
 {
     if (c->closed)
@@ -143,7 +151,7 @@ void conn_free(struct conn *c)
 
 /* ---- bytes ---- */
 
-static void ready_add(struct conn *c)
+void conn_ready(struct conn *c)
 {
     if (c->ready)
         return;
@@ -202,25 +210,33 @@ static size_t write_some(struct conn *c)
     return (size_t)w;
 }
 
+/* Something is there to be written, or the protocol has more. */
+static bool out_any(struct conn *c)
+{
+    if (!c->out_first && c->protocol->fill)
+        c->protocol->fill(c);
+    return c->out_first != NULL;
+}
+
 void conn_flush(struct conn *c)
 {
     size_t moved = 0;
-    if (c->closed || !c->out_first)
+    if (c->closed || !out_any(c))
         return;
-    while (c->out_first && c->writable && moved < TURN_BYTES) {
+    while (c->writable && moved < TURN_BYTES && out_any(c)) {
         size_t w = write_some(c);
         if (c->closed)
             return;
         moved += w;
     }
-    if (!c->out_first) {
+    if (!out_any(c)) {
         c->protocol->on_written(c);
         return;
     }
     if (moved && c->timer == CONN_T_WRITE)
         conn_timer(c, CONN_T_WRITE);
     if (c->writable)
-        ready_add(c);
+        conn_ready(c);
 }
 
 /* One read; false: enough for now. */
@@ -264,7 +280,7 @@ void conn_run(struct conn *c)
         if (!read_some(c, &moved))
             return;
     if (!c->closed && c->readable)
-        ready_add(c);
+        conn_ready(c);
 }
 
 void conn_event(struct conn *c, bool readable, bool writable, bool peer_done, bool broken)

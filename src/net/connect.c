@@ -205,10 +205,21 @@ static enum status read_call(struct connect_call *call, void **ret_message, stru
     return ST_OK;
 }
 
+static void tell_refused(
+    const struct connect_method *m, struct http_request *rq, const struct error *err)
+{
+    if (m->refused)
+        m->refused(rq, err, m->ctx);
+}
+
 void connect_handle(struct http_request *rq, void *method)
 {
     bool json;
+    struct error err;
     if (!read_content_type(rq, &json)) {
+        (void)error_set(
+            &err, ST_INVALID_ARGUMENT, __FILE__, __LINE__, "the Content-Type is not supported");
+        tell_refused(method, rq, &err);
         reply_415(rq);
         return;
     }
@@ -218,10 +229,11 @@ void connect_handle(struct http_request *rq, void *method)
         return;
     }
     *call = (struct connect_call){.rq = rq, .method = method, .arena = &rq->arena, .json = json};
-    struct error err;
     void *message;
-    if (read_call(call, &message, &err) != ST_OK)
-        connect_fail(call, &err);
-    else
+    if (read_call(call, &message, &err) == ST_OK) {
         call->method->fn(call, message, call->method->ctx);
+        return;
+    }
+    tell_refused(method, rq, &err);
+    connect_fail(call, &err);
 }

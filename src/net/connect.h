@@ -27,6 +27,8 @@ struct connect_method {
     connect_fn fn;
     void *ctx;
     uint64_t message_bytes_max; /* before and after decompression; 0: 16 MiB */
+    /* Told of a request that is answered with an error before fn; must not reply. May be NULL. */
+    void (*refused)(struct http_request *rq, const struct error *err, void *ctx);
 };
 
 /* Route handler; route.ctx is the const struct connect_method. Register methods as HTTP_M_POST. */

@@ -57,6 +57,9 @@ struct http_response {
     struct str content_type;                /* empty: no header */
     const struct http_header *more_headers; /* copied by http_reply */
     uint32_t n_more_headers;
+    /* After the body, to whoever speaks at least HTTP/1.1; copied by http_reply. */
+    const struct http_header *trailers;
+    uint32_t n_trailers;
     struct buf body;
     enum http_gzip
         gzip; /* AUTO: when accepted and the body has 1400 bytes or more. ALWAYS: forced */

@@ -258,20 +258,6 @@ static void body_begin(struct conn *c, const struct http1_head *head)
     enter(c, S_BODY);
 }
 
-static void split_target(struct http_request *rq)
-{
-    struct str t = rq->target;
-    size_t scheme = str_find(t, STR("://"));
-    if (t.n && t.p[0] != '/' && scheme != STR_NPOS) { /* absolute form: http://host/path */
-        t = str_skip(t, scheme + 3);
-        size_t slash = str_find_char(t, '/');
-        t = slash == STR_NPOS ? STR("/") : str_skip(t, slash);
-    }
-    size_t mark = str_find_char(t, '?');
-    rq->path = mark == STR_NPOS ? t : str_head(t, mark);
-    rq->query = mark == STR_NPOS ? STR_EMPTY : str_skip(t, mark + 1);
-}
-
 static void head_complete(struct conn *c)
 {
     struct http1 *h = c->proto;
@@ -291,7 +277,7 @@ static void head_complete(struct conn *c)
     r->pub.peer = conn_peer(c, &r->pub.arena);
     r->http10 = head.http10;
     r->keep_alive = h->keep_alive = head.keep_alive;
-    split_target(&r->pub);
+    request_split_target(&r->pub);
     /* The router may reply at once, and a reply takes the views above away. */
     if (router_admit(r)) {
         body_begin(c, &head);
@@ -518,25 +504,59 @@ static const char *reason_of(int status)
     return "Status";
 }
 
+/* "Trailer: A, B" of the trailers' names. */
+static void put_trailer_names(struct buf *head, struct str trailers)
+{
+    buf_str(head, STR("Transfer-Encoding: chunked\r\nTrailer: "));
+    for (bool first = true; trailers.n; first = false) {
+        if (!first)
+            buf_str(head, STR(", "));
+        buf_str(head, str_head(trailers, str_find_char(trailers, ':')));
+        trailers = str_skip(trailers, str_find(trailers, STR("\r\n")) + 2);
+    }
+    buf_str(head, STR("\r\n"));
+}
+
+/* One chunk, behind the header and its size, and the end with its trailers. */
+static void send_chunked(struct conn *c, struct request *r)
+{
+    struct buf end;
+    buf_init(&end, r->trailers.n + 16);
+    buf_str(&end, r->content.n ? STR("\r\n0\r\n") : STR("0\r\n"));
+    buf_str(&end, buf_view(&r->trailers));
+    buf_str(&end, STR("\r\n"));
+    ASSERT(!end.failed);
+    if (r->content.n)
+        conn_send(c, &r->content);
+    conn_send(c, &end);
+}
+
 static void send_reply(struct conn *c, struct request *r, bool keep_alive)
 {
     bool bodiless = r->status == 204 || r->status == 304;
+    bool chunked = r->trailers.n && !bodiless && !r->http10;
     struct str date = loop_date(c->loop);
     struct buf head;
-    buf_init(&head, r->fields.n + 512);
+    buf_init(&head, r->fields.n + r->trailers.n + 512);
     buf_printf(
         &head, "HTTP/1.1 %d %s\r\nDate: %.*s\r\n", r->status, reason_of(r->status), STR_ARG(date));
     buf_str(&head, buf_view(&r->fields));
-    if (!bodiless)
+    if (chunked)
+        put_trailer_names(&head, buf_view(&r->trailers));
+    else if (!bodiless)
         buf_printf(&head, "Content-Length: %zu\r\n", r->content.n);
     if (!keep_alive)
         buf_str(&head, STR("Connection: close\r\n"));
     else if (r->http10)
         buf_str(&head, STR("Connection: keep-alive\r\n"));
     buf_str(&head, STR("\r\n"));
+    if (chunked && r->pub.method != HTTP_M_HEAD && r->content.n)
+        buf_printf(&head, "%zx\r\n", r->content.n);
     ASSERT(!head.failed);
     conn_send(c, &head);
-    if (!bodiless && r->pub.method != HTTP_M_HEAD && r->content.n)
+    if (chunked && r->pub.method != HTTP_M_HEAD)
+        send_chunked(c, r);
+    else if (!bodiless && r->pub.method != HTTP_M_HEAD && r->content.n)
         conn_send(c, &r->content);
 }
 

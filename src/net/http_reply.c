@@ -139,7 +139,10 @@ void http_reply(struct http_request *rq, struct http_response *rs)
     for (uint32_t i = 0; i < rs->n_more_headers; i++)
         add_field(&r->fields, rs->more_headers[i].name, rs->more_headers[i].value);
     compress(r, rs);
-    ASSERT(!r->fields.failed);
+    buf_init(&r->trailers, FIELDS_MAX);
+    for (uint32_t i = 0; i < rs->n_trailers; i++)
+        add_field(&r->trailers, rs->trailers[i].name, rs->trailers[i].value);
+    ASSERT(!r->fields.failed && !r->trailers.failed);
     post(r);
 }
 

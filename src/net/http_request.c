@@ -5,7 +5,7 @@
  * target, others live in the request's arena; nothing is decoded before it is asked for.
  *
  * Thread: the one that has the request. Failure: absent; a full arena reads as absent, too. */
-#include "net/http.h"
+#include "net/net_int.h"
 
 struct str http_header_get(const struct http_request *rq, struct str name)
 {
@@ -13,6 +13,20 @@ struct str http_header_get(const struct http_request *rq, struct str name)
         if (str_eq_nocase(rq->headers[i].name, name))
             return rq->headers[i].value;
     return (struct str){NULL, 0};
+}
+
+void request_split_target(struct http_request *rq)
+{
+    struct str t = rq->target;
+    size_t scheme = str_find(t, STR("://"));
+    if (t.n && t.p[0] != '/' && scheme != STR_NPOS) { /* absolute form: http://host/path */
+        t = str_skip(t, scheme + 3);
+        size_t slash = str_find_char(t, '/');
+        t = slash == STR_NPOS ? STR("/") : str_skip(t, slash);
+    }
+    size_t mark = str_find_char(t, '?');
+    rq->path = mark == STR_NPOS ? t : str_head(t, mark);
+    rq->query = mark == STR_NPOS ? STR_EMPTY : str_skip(t, mark + 1);
 }
 
 static int hex(char c)

@@ -211,7 +211,7 @@ static void admit(struct http_server *s, int fd, const struct sockaddr_storage *
         turn_away(fd);
         return;
     }
-    struct conn *c = conn_new(l, &transport_tcp, &protocol_http1, fd);
+    struct conn *c = conn_new(l, &transport_tcp, &protocol_first, fd);
     set_peer(c, sa);
     struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
     if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {

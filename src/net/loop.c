@@ -1,6 +1,6 @@
 /* The event loop: one thread that owns every connection.
  *
- * A turn: wait (epoll) → events → connections with more to do → replies of other threads → bodies
+ * A turn: wait (epoll) → events → replies of other threads → connections with more to do → bodies
  * that waited for the budget → timers → free what was closed. Other threads reach the loop only by
  * loop_post (a list under a lock, an eventfd when it was empty) and loop_wake.
  *
@@ -164,7 +164,7 @@ static void run_replies(struct loop *l)
             continue;
         }
         c->protocol->on_reply(c, r);
-        if (!c->closed)
+        if (!c->closed && !c->ready)
             conn_run(c);
     }
 }
@@ -236,8 +236,8 @@ static void ready_forget_closed(struct loop *l)
 
 void loop_settle(struct loop *l)
 {
+    run_replies(l); /* before run_ready: many replies on one connection leave in one write */
     run_ready(l);
-    run_replies(l);
     run_budget(l);
     run_timers(l);
     ready_forget_closed(l);

@@ -37,12 +37,14 @@ struct request {
     struct http_request pub; /* first: http_reply finds the request by it */
     struct http_server *server;
     struct conn *conn;    /* loop only; NULL once the connection is gone */
+    void *stream;         /* loop only; the protocol's, where a connection has several requests */
     struct request *next; /* in the pool's queue, then among the loop's messages */
     struct buf head;      /* as received; header views point here */
     struct buf body;
     uint64_t charged;      /* bytes taken from the server's budget, for the body */
     uint64_t head_charged; /* and for a header beyond HEAD_FREE_BYTES */
     atomic_bool replied;
+    atomic_bool dropped; /* the client took it back: no need to begin */
     bool keep_alive;
     bool http10;
     /* The reply, set by http_reply before it is posted. */
@@ -50,6 +52,7 @@ struct request {
     int status;
     struct buf fields; /* "Name: value\r\n"… */
     struct buf content;
+    struct buf trailers; /* as fields; empty: none */
 };
 
 struct request *request_new(struct http_server *s, struct conn *c, int64_t now_ns);
@@ -63,7 +66,8 @@ bool budget_take(struct http_server *s, uint64_t bytes);
 void budget_give(struct http_server *s, uint64_t bytes);
 /* Charges up to `bytes` in all for the body; false when there is no room now. */
 bool request_charge(struct request *r, uint64_t bytes);
-bool request_charge_head(struct request *r); /* what its buffer has grown to */
+bool request_charge_head(struct request *r);             /* what its buffer has grown to */
+void request_uncharge(struct request *r, uint64_t keep); /* gives back what is beyond `keep` */
 
 /* ---- connections ---- */
 
@@ -96,15 +100,20 @@ struct protocol_ops {
     /* Whether to read now, and where to: *ret_p NULL = anywhere. Not more than *ret_n bytes. */
     bool (*want)(struct conn *c, char **ret_p, size_t *ret_n);
     void (*on_data)(struct conn *c, const char *p, size_t n);
+    /* Everything is written: conn_send what there is to send, if anything. May be NULL. */
+    void (*fill)(struct conn *c);
     void (*on_eof)(struct conn *c);
     void (*on_gone)(struct conn *c);    /* the client closed its side, or we close */
     void (*on_written)(struct conn *c); /* everything that was sent has left */
-    void (*on_reply)(struct conn *c, struct request *r); /* takes r; also on a closed one */
-    void (*on_budget)(struct conn *c);                   /* there may be room again */
+    /* Takes r; also on a closed one. The loop calls conn_run afterwards, unless c->ready. */
+    void (*on_reply)(struct conn *c, struct request *r);
+    void (*on_budget)(struct conn *c); /* there may be room again */
     void (*on_timeout)(struct conn *c, enum conn_timer kind);
     void (*on_stop)(struct conn *c); /* the server stops: close when nothing is in flight */
 };
-extern const struct protocol_ops protocol_http1;
+extern const struct protocol_ops protocol_http1, protocol_http2;
+/* Until the first bytes tell: becomes one of the two. */
+extern const struct protocol_ops protocol_first;
 
 struct out {
     struct out *next;
@@ -130,6 +139,10 @@ struct conn {
 
 struct conn *conn_new(struct loop *l, const struct transport_ops *transport,
     const struct protocol_ops *protocol, int fd);
+/* Another protocol from now on; the old one has not sent or kept anything. */
+void conn_become(struct conn *c, const struct protocol_ops *protocol);
+/* conn_run in this turn or the next; many calls make one. */
+void conn_ready(struct conn *c);
 /* Events of the transport: what became possible, and that the peer closed or the socket broke. */
 void conn_event(struct conn *c, bool readable, bool writable, bool peer_done, bool broken);
 /* Reads and writes as far as it goes, at most TURN_BYTES each way. */
@@ -229,6 +242,9 @@ void router_too_large(struct request *r, uint64_t seen);
 /* The body is complete: on the loop, by a worker, or 503. */
 void router_dispatch(struct request *r);
 struct str http_method_name(enum http_method m);
+enum http_method http_method_of(struct str name);
+/* target into path and query */
+void request_split_target(struct http_request *rq);
 /* What the server itself refuses: replies with the code, status and message. */
 void http_refuse(struct request *r, enum status code, int http, const char *msg);
 

@@ -1,6 +1,7 @@
 /* The bounded pool of workers that run handlers: one queue, first come first served.
  *
- * 1. A request in the queue has its whole body; its handler runs exactly once.
+ * 1. A request in the queue has its whole body; its handler runs exactly once, or not at all when
+ *    the client took the request back before a worker came to it.
  * 2. n <= n_max: a push beyond it is refused and the caller answers 503.
  *
  * Thread: push from the loop, the rest on the workers. After its handler returned a worker does not
@@ -31,7 +32,10 @@ static void *worker(void *arg)
 {
     struct request *r;
     while ((r = pool_pop(arg)) != NULL)
-        r->pub.route->handler(&r->pub, r->pub.route->ctx);
+        if (atomic_load(&r->dropped))
+            http_abandon(&r->pub);
+        else
+            r->pub.route->handler(&r->pub, r->pub.route->ctx);
     return NULL;
 }
 

@@ -29,6 +29,14 @@ struct str http_method_name(enum http_method m)
     return STR("OTHER");
 }
 
+enum http_method http_method_of(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        if (str_eq(methods[i].name, name))
+            return methods[i].method;
+    return HTTP_M_OTHER;
+}
+
 static void reply_not_found(struct request *r)
 {
     static const struct http_header nosniff = {{"X-Content-Type-Options", 22}, {"nosniff", 7}};

@@ -1,5 +1,5 @@
 /* A connection without a socket: the transport is two byte arrays, time is what the test says.
- * Used by test_http1.c and fuzz_http_request.c. */
+ * Used by test_http1.c, test_http2.c, fuzz_http_request.c and fuzz_h2.c. */
 #ifndef TESTS_HTTP_MEM_H
 #define TESTS_HTTP_MEM_H
 
@@ -57,14 +57,20 @@ static void mem_close(struct conn *c)
 static const struct transport_ops transport_mem = {
     .read = mem_read, .writev = mem_writev, .shutdown = mem_shutdown, .close = mem_close};
 
-static struct conn *mem_open(struct http_server *s, struct mem_io *io)
+static struct conn *mem_open_as(
+    struct http_server *s, struct mem_io *io, const struct protocol_ops *protocol)
 {
     *io = (struct mem_io){
         .in = STR_EMPTY, .read_max = SIZE_MAX, .write_max = SIZE_MAX, .write_quota = SIZE_MAX};
     buf_init(&io->out, 64 * MIB);
-    struct conn *c = conn_new(&s->loop, &transport_mem, &protocol_http1, -1);
+    struct conn *c = conn_new(&s->loop, &transport_mem, protocol, -1);
     c->io = io;
     return c;
+}
+
+__attribute__((unused)) static struct conn *mem_open(struct http_server *s, struct mem_io *io)
+{
+    return mem_open_as(s, io, &protocol_http1);
 }
 
 /* Turns of the loop until the connection has nothing more to do. The connection may be freed by it

@@ -67,7 +67,18 @@ static void on_cut(struct http_request *rq, void *ctx)
     http_reply(rq, &rs);
 }
 
+static void on_trailers(struct http_request *rq, void *ctx)
+{
+    (void)ctx;
+    struct http_header trailers[] = {{STR("Grpc-Status"), STR("0")}, {STR("X-B"), STR("b\r\nc")}};
+    struct http_response rs = {.status = 200, .trailers = trailers, .n_trailers = 2};
+    buf_init(&rs.body, 64);
+    buf_str(&rs.body, rq->body);
+    http_reply(rq, &rs);
+}
+
 static const struct http_route routes[] = {
+    {HTTP_M_GET | HTTP_M_POST, "/trailers", "trailers", on_trailers, NULL, true, NULL, 0},
     {HTTP_M_GET, "/", "root", on_path, NULL, true, NULL, 0},
     {HTTP_M_POST | HTTP_M_PUT, "/echo", "echo", on_echo, NULL, true, NULL, 0},
     {HTTP_M_GET, "/echo", "echo", on_path, NULL, true, NULL, 0},
@@ -754,6 +765,28 @@ static void test_reply_fields_are_safe(void **state)
     done();
 }
 
+static void test_trailers(void **state)
+{
+    (void)state;
+    open_default();
+    feed("POST /trailers HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\nseventeen letters"
+         "POST /trailers HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+         "HEAD /trailers HTTP/1.1\r\nHost: x\r\n\r\n"
+         "POST /trailers HTTP/1.0\r\nHost: x\r\nContent-Length: 3\r\n\r\nold");
+    static const char head[] = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                               "Transfer-Encoding: chunked\r\nTrailer: Grpc-Status, X-B\r\n\r\n";
+    static const char end[] = "0\r\nGrpc-Status: 0\r\nX-B: b  c\r\n\r\n";
+    char want[2048];
+    snprintf(want, sizeof want,
+        "%s11\r\nseventeen letters\r\n%s%s%s%s"
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 3\r\n"
+        "Connection: close\r\n\r\nold",
+        head, end, head, end, head);
+    assert_int_equal(fx.io.out.n, strlen(want));
+    assert_memory_equal(fx.io.out.p, want, strlen(want));
+    done();
+}
+
 static void test_cut_body_is_an_error(void **state)
 {
     (void)state;
@@ -814,6 +847,7 @@ int main(void)
         cmocka_unit_test(test_abandon),
         cmocka_unit_test(test_stop_closes_after_the_reply),
         cmocka_unit_test(test_reply_fields_are_safe),
+        cmocka_unit_test(test_trailers),
         cmocka_unit_test(test_cut_body_is_an_error),
         cmocka_unit_test(test_error_json),
     };
