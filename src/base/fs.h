@@ -38,7 +38,7 @@ struct fs {
     int (*dir_sync)(struct fs *fs, const char *path);
     int (*dir_list)(struct fs *fs, const char *path, fs_list_fn fn, void *ctx);
     int (*rename)(struct fs *fs, const char *from, const char *to);
-    int (*unlink)(struct fs *fs, const char *path);
+    int (*unlink)(struct fs *fs, const char *path); /* fs_real: an empty directory as well */
     /* Free and total bytes of the file system below path. */
     int (*space)(struct fs *fs, const char *path, uint64_t *ret_free, uint64_t *ret_total);
 };

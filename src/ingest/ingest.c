@@ -76,14 +76,19 @@ enum status ingest_arena_full(const struct arena *arena, struct error *err)
         err, ST_RESOURCE_EXHAUSTED, "the upload needs more than %zu bytes of memory", arena->limit);
 }
 
+void ingest_discarded(struct ingest *ig, struct str tenant, struct str service, struct str reason,
+    uint64_t profiles, double bytes, int64_t now_ns, const struct error *err)
+{
+    metric_add(M_DISCARDED_SAMPLES, (double)profiles, reason, tenant);
+    metric_add(M_DISCARDED_BYTES, bytes, reason, tenant);
+    if (profiles && tenant.n)
+        refusals_note(ig->cfg.refusals, tenant, service, reason, profiles, error_str(err), now_ns);
+}
+
 void ingest_count_discarded(struct ingest_request *rq, struct str service, struct str reason,
     uint64_t profiles, double bytes, const struct error *err)
 {
-    metric_add(M_DISCARDED_SAMPLES, (double)profiles, reason, rq->tenant);
-    metric_add(M_DISCARDED_BYTES, bytes, reason, rq->tenant);
-    if (profiles)
-        refusals_note(rq->ig->cfg.refusals, rq->tenant, service, reason, profiles, error_str(err),
-            rq->now_ns);
+    ingest_discarded(rq->ig, rq->tenant, service, reason, profiles, bytes, rq->now_ns, err);
 }
 
 static struct str service_of(const struct ingest_series *s)

@@ -66,6 +66,16 @@ struct ingest_upload {
 void ingest_upload(
     struct ingest *ig, const struct ingest_upload *up, ingest_done_fn done, void *ctx);
 
+/* An upload that never came as far as its decoder: counts it as refused, for the service that its
+ * parameters name. Parameters as in ingest_upload; tenant empty: unknown. */
+struct ingest_refusal {
+    struct str tenant, name, format, content_type, reason;
+    uint64_t bytes;
+    int64_t now_ns;
+};
+void ingest_refuse(struct ingest *ig, const struct ingest_refusal *r, struct arena *arena,
+    const struct error *err);
+
 /* push.v1.PusherService/Push. A 4xx names the bad series while the good ones are stored; 429 and
  * 5xx mean that nothing was stored. */
 struct ingest_push {

@@ -84,7 +84,10 @@ struct ingest_series *ingest_request_add(struct ingest_request *rq);
 void ingest_request_run(struct ingest_request *rq);
 /* Ends a request that did not come as far: `st` and `err` as the client shall see them. */
 void ingest_request_end(struct ingest_request *rq, enum status st, const struct error *err);
-/* Counts profiles that will not be stored, and tells the refusals why. */
+/* Counts profiles of a tenant (empty: unknown) that will not be stored, tells the refusals why. */
+void ingest_discarded(struct ingest *ig, struct str tenant, struct str service, struct str reason,
+    uint64_t profiles, double bytes, int64_t now_ns, const struct error *err);
+/* The same for a request. */
 void ingest_count_discarded(struct ingest_request *rq, struct str service, struct str reason,
     uint64_t profiles, double bytes, const struct error *err);
 /* The tenant's rules left nothing of the series; for the client that is no failure. */
@@ -203,6 +206,8 @@ struct upload_ctx {
 enum status upload_pprof(struct upload_ctx *u, bool multipart, struct error *err);
 enum status upload_jfr(struct upload_ctx *u, bool multipart, struct error *err);
 /* text_put.c */
+/* The application's name without the kind of profile at its end. */
+struct str put_app(struct str name);
 enum status upload_text(struct upload_ctx *u, enum text_format format, struct error *err);
 enum status upload_speedscope(struct upload_ctx *u, struct error *err);
 /* Makes err the 422 of /ingest, code unknown, with `prefix` put before its text. */

@@ -3,10 +3,12 @@
  *     note ─► tenant (of at most TENANTS_MAX) ─► entry (of at most ENTRIES_MAX) ─► dirty
  *     writer thread, every few seconds: dirty tenants ─► JSON ─► state/<tenant>/refusals.json
  *
- * Invariants: 1. Memory is bounded whatever is sent: when a table is full, what was touched longest
- * ago makes room (a tenant's file stays). 2. Texts are clipped at characters. 3. note never waits
- * for the disk: files are written from a copy, outside of the lock. 4. Times and counts come from
- * the callers and from files this wrote; a file that cannot be read counts as absent and is logged.
+ * Invariants: 1. Memory and files are bounded whatever is sent: when a table is full, what was
+ * touched longest ago makes room; of a tenant its file goes as well, of an entry only one whose
+ * reason has others, so that the last of each kind stays. 2. Texts are clipped at characters. 3.
+ * note never waits for the disk: files are written from a copy, outside of the lock. 4. Times and
+ * counts come from the callers and from files this wrote; a file that cannot be read counts as
+ * absent and is logged.
  *
  * Threads: any; one lock. Failure: a file that cannot be written is logged and tried again. */
 #include "ingest/refusals.h"
@@ -35,11 +37,14 @@ enum {
 const struct refusal_reason refusal_reasons[] = {
     {"unknown", ""},
     {"malformed_profile", ""},
+    {"malformed_request", ""},
+    {"invalid_name", ""},
     {"invalid_labels", ""},
     {"missing_labels", ""},
     {"duplicate_label_names", ""},
     {"rate_limited", "limits.ingestion_rate_mb"},
     {"body_size_limit_exceeded", "limits.ingestion_body_limit_mb"},
+    {"body_budget_exceeded", "server.body_budget_bytes"},
     {"not_in_ingestion_window", "limits.reject_older_than"},
     {"max_label_names_per_series", "limits.max_label_names_per_series"},
     {"label_name_too_long", "limits.max_label_name_length"},
@@ -67,8 +72,8 @@ struct tenant {
     char name[TENANT_BYTES];
     uint32_t name_n, n, cap;
     uint64_t hash;
-    int64_t touched; /* rises with every note */
-    bool dirty;
+    int64_t touched;   /* rises with every note */
+    bool dirty, filed; /* filed: it has a file, or soon will */
     struct entry *entries;
 };
 
@@ -79,8 +84,11 @@ struct refusals {
     struct cond wake;
     struct tenant *tenants[TENANTS_MAX]; /* lock */
     uint32_t n;                          /* lock */
-    int64_t clock;                       /* lock */
-    bool stop;                           /* lock */
+    /* Whose files go. The writer empties it before it makes more files, so it has room for all. */
+    char gone[TENANTS_MAX][TENANT_BYTES + 1]; /* lock */
+    uint32_t n_gone;                          /* lock */
+    int64_t clock;                            /* lock */
+    bool stop;                                /* lock */
     bool started;
     pthread_t thread;
 };
@@ -108,6 +116,12 @@ static struct str name_of(const struct tenant *t)
     return str_make(t->name, t->name_n);
 }
 
+static void put_name(const struct tenant *t, char to[TENANT_BYTES + 1])
+{
+    memcpy(to, t->name, t->name_n);
+    to[t->name_n] = 0;
+}
+
 static struct tenant *find_tenant(const struct refusals *r, struct str tenant)
 {
     uint64_t h = hash_str(tenant);
@@ -132,7 +146,10 @@ static struct tenant **free_slot(struct refusals *r)
     for (uint32_t i = 1; i < r->n; i++)
         if (r->tenants[i]->touched < r->tenants[oldest]->touched)
             oldest = i;
-    tenant_free(r->tenants[oldest]);
+    struct tenant *t = r->tenants[oldest];
+    if (t->filed && r->n_gone < TENANTS_MAX)
+        put_name(t, r->gone[r->n_gone++]);
+    tenant_free(t);
     return &r->tenants[oldest];
 }
 
@@ -159,6 +176,23 @@ static struct entry *find_entry(struct tenant *t, uint32_t reason, struct str se
     return NULL;
 }
 
+/* The oldest entry whose reason has others; with fewer reasons than entries there is one. */
+static struct entry *oldest_of_many(struct tenant *t)
+{
+    _Static_assert(ARRAY_LEN(refusal_reasons) < ENTRIES_MAX, "the last of each reason has room");
+    uint32_t counts[ARRAY_LEN(refusal_reasons)] = {0};
+    struct entry *oldest = NULL;
+    for (uint32_t i = 0; i < t->n; i++)
+        counts[t->entries[i].reason]++;
+    for (uint32_t i = 0; i < t->n; i++) {
+        struct entry *e = &t->entries[i];
+        if (counts[e->reason] > 1 && (!oldest || e->last_ms < oldest->last_ms))
+            oldest = e;
+    }
+    ASSERT(oldest);
+    return oldest;
+}
+
 static struct entry *new_entry(struct tenant *t)
 {
     if (t->n < t->cap)
@@ -169,11 +203,7 @@ static struct entry *new_entry(struct tenant *t)
         ASSERT(t->entries);
         return &t->entries[t->n++];
     }
-    struct entry *oldest = t->entries;
-    for (uint32_t i = 1; i < t->n; i++)
-        if (t->entries[i].last_ms < oldest->last_ms)
-            oldest = &t->entries[i];
-    return oldest;
+    return oldest_of_many(t);
 }
 
 static void add(struct tenant *t, const struct entry *add)
@@ -299,8 +329,10 @@ static void read_tenant(void *ctx, const char *name, bool is_dir)
     struct json_reader *jr = NEW(struct json_reader);
     enum status st = fs_read_all(r->fs, file, FILE_BYTES, &text, &err);
     struct tenant *t = st == ST_OK ? get_tenant(r, str_from(name)) : NULL;
-    if (t)
+    if (t) {
+        t->filed = true;
         st = read_entries(t, buf_view(&text), &arena, jr, &err);
+    }
     if (st != ST_OK && st != ST_NOT_FOUND)
         LOG_WARN("past refusals not read", "file=%s err=%s", file, LOG_STR(error_str(&err)));
     mem_free(jr);
@@ -336,12 +368,38 @@ static bool take_dirty(struct refusals *r, uint32_t *at, char name[TENANT_BYTES 
     if (found) {
         struct tenant *t = r->tenants[*at];
         t->dirty = false;
-        memcpy(name, t->name, t->name_n);
-        name[t->name_n] = 0;
+        t->filed = true;
+        put_name(t, name);
         put_tenant(t, b);
     }
     mutex_unlock(&r->lock);
     return found;
+}
+
+/* The next tenant whose file goes; false: none. */
+static bool take_gone(struct refusals *r, char name[TENANT_BYTES + 1])
+{
+    bool found = false;
+    mutex_lock(&r->lock);
+    while (!found && r->n_gone > 0) {
+        memcpy(name, r->gone[--r->n_gone], TENANT_BYTES + 1);
+        found = !find_tenant(r, str_from(name)); /* it may have come back */
+    }
+    mutex_unlock(&r->lock);
+    return found;
+}
+
+/* A directory with something else in it stays; so does a file that cannot be removed. */
+static void remove_gone(struct refusals *r)
+{
+    char name[TENANT_BYTES + 1], dir[PATH_BYTES], file[PATH_BYTES];
+    while (take_gone(r, name)) {
+        if (!fs_path(dir, sizeof dir, r->state, name) ||
+            !fs_path(file, sizeof file, dir, "refusals.json"))
+            continue;
+        r->fs->unlink(r->fs, file);
+        r->fs->unlink(r->fs, dir);
+    }
 }
 
 static void write_dirty(struct refusals *r)
@@ -375,6 +433,7 @@ static void *run(void *arg)
             ;
         stop = r->stop;
         mutex_unlock(&r->lock);
+        remove_gone(r);
         write_dirty(r);
     }
     return NULL;

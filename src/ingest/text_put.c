@@ -68,14 +68,28 @@ struct put {
     bool scaled; /* counts are samples at sample_rate */
 };
 
+/* NULL: unknown. */
+static const struct put_kind *kind_of(struct str name, struct str *ret_app, struct str *ret_kind)
+{
+    size_t dot = str_rfind_char(name, '.');
+    *ret_kind = dot == STR_NPOS ? STR("cpu") : str_skip(name, dot + 1);
+    *ret_app = dot == STR_NPOS ? name : str_head(name, dot);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (str_eq(kinds[i].kind, *ret_kind))
+            return &kinds[i];
+    return NULL;
+}
+
+struct str put_app(struct str name)
+{
+    struct str app, kind;
+    return kind_of(name, &app, &kind) ? app : name;
+}
+
 static enum status find_kind(struct put *put, struct error *err)
 {
-    size_t dot = str_rfind_char(put->name, '.');
-    struct str kind = dot == STR_NPOS ? STR("cpu") : str_skip(put->name, dot + 1);
-    put->app = dot == STR_NPOS ? put->name : str_head(put->name, dot);
-    for (size_t i = 0; i < ARRAY_LEN(kinds) && !put->kind; i++)
-        if (str_eq(kinds[i].kind, kind))
-            put->kind = &kinds[i];
+    struct str kind;
+    put->kind = kind_of(put->name, &put->app, &kind);
     if (!put->kind) {
         kind = ingest_clip(put->u->rq->arena, kind, 1000);
         FAIL(err, ST_INVALID_ARGUMENT,

@@ -48,34 +48,82 @@ static enum status read_parameters(struct upload_ctx *u, struct error *err)
     return ST_OK;
 }
 
-static enum status decode_text(struct upload_ctx *u, enum text_format format, struct error *err)
+enum decoder {
+    DECODE_TRIE,
+    DECODE_TREE,
+    DECODE_LINES,
+    DECODE_JFR,
+    DECODE_JFR_FORM,
+    DECODE_PPROF,
+    DECODE_PPROF_FORM,
+    DECODE_SPEEDSCOPE,
+    DECODE_FOLDED,
+};
+
+/* §2.4 */
+static enum decoder choose_decoder(struct str format, struct str type)
 {
-    u->rq->family = FAMILY_TEXT;
-    return upload_text(u, format, err);
+    bool multipart = str_contains(type, STR("multipart/form-data"));
+    if (str_eq(format, STR("trie")) || str_eq(type, STR("binary/octet-stream+trie")))
+        return DECODE_TRIE;
+    if (str_eq(format, STR("tree")) || str_eq(type, STR("binary/octet-stream+tree")))
+        return DECODE_TREE;
+    if (str_eq(format, STR("lines")))
+        return DECODE_LINES;
+    if (str_eq(format, STR("jfr")))
+        return multipart ? DECODE_JFR_FORM : DECODE_JFR;
+    if (str_eq(format, STR("pprof")))
+        return DECODE_PPROF;
+    if (str_eq(format, STR("speedscope")))
+        return DECODE_SPEEDSCOPE;
+    return multipart ? DECODE_PPROF_FORM : DECODE_FOLDED;
 }
 
-static enum status decode_body(struct upload_ctx *u, struct error *err)
+static enum ingest_family family_of(enum decoder decoder)
 {
-    struct str format = u->up->format, type = u->up->content_type;
-    bool multipart = str_contains(type, STR("multipart/form-data"));
-    u->rq->family = FAMILY_PPROF;
-    if (str_eq(format, STR("trie")) || str_eq(type, STR("binary/octet-stream+trie")))
-        return decode_text(u, TEXT_TRIE, err);
-    if (str_eq(format, STR("tree")) || str_eq(type, STR("binary/octet-stream+tree")))
-        return decode_text(u, TEXT_TREE, err);
-    if (str_eq(format, STR("lines")))
-        return decode_text(u, TEXT_LINES, err);
-    if (str_eq(format, STR("jfr")))
-        return upload_jfr(u, multipart, err);
-    if (str_eq(format, STR("pprof")))
-        return upload_pprof(u, false, err);
-    if (str_eq(format, STR("speedscope"))) {
-        u->rq->family = FAMILY_SPEEDSCOPE;
+    switch (decoder) {
+    case DECODE_JFR:
+    case DECODE_JFR_FORM:
+    case DECODE_PPROF:
+    case DECODE_PPROF_FORM:
+        return FAMILY_PPROF;
+    case DECODE_SPEEDSCOPE:
+        return FAMILY_SPEEDSCOPE;
+    default:
+        return FAMILY_TEXT;
+    }
+}
+
+static enum status decode_body(struct upload_ctx *u, enum decoder decoder, struct error *err)
+{
+    switch (decoder) {
+    case DECODE_TRIE:
+        return upload_text(u, TEXT_TRIE, err);
+    case DECODE_TREE:
+        return upload_text(u, TEXT_TREE, err);
+    case DECODE_LINES:
+        return upload_text(u, TEXT_LINES, err);
+    case DECODE_FOLDED:
+        return upload_text(u, TEXT_FOLDED, err);
+    case DECODE_JFR:
+    case DECODE_JFR_FORM:
+        return upload_jfr(u, decoder == DECODE_JFR_FORM, err);
+    case DECODE_PPROF:
+    case DECODE_PPROF_FORM:
+        return upload_pprof(u, decoder == DECODE_PPROF_FORM, err);
+    case DECODE_SPEEDSCOPE:
         return upload_speedscope(u, err);
     }
-    if (multipart)
-        return upload_pprof(u, true, err);
-    return decode_text(u, TEXT_FOLDED, err);
+    FAIL(err, ST_INTERNAL, "no such decoder");
+}
+
+/* The service that an upload is for, as far as its name says. */
+static struct str service_of(const struct app_name *name, enum decoder decoder)
+{
+    for (uint32_t i = 0; i < name->n; i++)
+        if (str_eq(name->labels[i].key, STR("service_name")) && name->labels[i].value.n)
+            return name->labels[i].value;
+    return family_of(decoder) == FAMILY_PPROF ? name->name : put_app(name->name);
 }
 
 static enum status check_body(struct upload_ctx *u, struct error *err)
@@ -92,18 +140,36 @@ static enum status check_body(struct upload_ctx *u, struct error *err)
 
 static enum status upload(struct upload_ctx *u, struct error *err)
 {
-    TRY(read_parameters(u, err));
-    enum status st = check_body(u, err);
+    enum decoder decoder = choose_decoder(u->up->format, u->up->content_type);
+    double bytes = (double)u->up->body.n;
+    enum status st = read_parameters(u, err);
+    if (st != ST_OK) {
+        ingest_count_discarded(u->rq, STR_EMPTY, STR("invalid_name"), 1, bytes, err);
+        return st;
+    }
+    u->rq->family = family_of(decoder);
+    st = check_body(u, err);
     if (st == ST_OK)
-        st = decode_body(u, err);
+        st = decode_body(u, decoder, err);
     if (st == ST_OK)
         return ST_OK;
     if (u->rq->arena->full) {
         u->reason = STR("profile_size_limit");
         st = ingest_shape_arena_full(u->rq, err);
     }
-    ingest_count_discarded(u->rq, u->name.name, u->reason, 1, (double)u->up->body.n, err);
+    ingest_count_discarded(u->rq, service_of(&u->name, decoder), u->reason, 1, bytes, err);
     return st;
+}
+
+void ingest_refuse(
+    struct ingest *ig, const struct ingest_refusal *r, struct arena *arena, const struct error *err)
+{
+    struct app_name name = {0};
+    struct error unused;
+    struct str service = STR_EMPTY;
+    if (r->name.n && app_name_parse(r->name, arena, &name, &unused) == ST_OK)
+        service = service_of(&name, choose_decoder(r->format, r->content_type));
+    ingest_discarded(ig, r->tenant, service, r->reason, 1, (double)r->bytes, r->now_ns, err);
 }
 
 void ingest_upload(

@@ -3,8 +3,11 @@
 
     test_limits.py BUILD
 """
+import gzip
 import json
 import os
+import re
+import socket
 import sys
 import tempfile
 import time
@@ -78,6 +81,91 @@ def relabelling(build):
             check("the rules are shown", b"ingestion_relabeling_rules: [{" in text, text)
 
 
+def announce(s, path, headers):
+    """A request whose body is announced and never comes."""
+    with socket.create_connection(("127.0.0.1", s.port), timeout=20) as c:
+        head = "".join(f"{k}: {v}\r\n" for k, v in {"Host": "x", "Content-Length": 3 << 20, **headers}.items())
+        c.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode())
+        return int(c.recv(100).split()[1])
+
+
+def discarded(s, reason, tenant):
+    """pyroscope_discarded_samples_total and ..._bytes_total."""
+    text = s.request("GET", "/metrics")[2].decode()
+    found = [re.search(r'pyroscope_discarded_%s_total\{reason="%s",tenant="%s"\} (\S+)' % (what, reason, tenant), text)
+             for what in ("samples", "bytes")]
+    return tuple(int(float(m.group(1))) if m else 0 for m in found)
+
+
+def before_the_decoder(build):
+    """What HTTP itself refuses is on record as well, and stays so."""
+    push = "/push.v1.PusherService/Push"
+    proto, body_limit = {"Content-Type": "application/proto"}, "limits.ingestion_body_limit_mb"
+    flags = ["-auth.multitenancy-enabled=true", "-distributor.ingestion-body-limit-mb=2"]
+    with Server(build, flags) as s:
+        def post(tenant, path, headers=(), body=b""):
+            return s.request("POST", path, {"X-Scope-OrgID": tenant, **dict(headers)}, body)[0]
+        check("a bad name", upload(s, "a", "sh op")[0] == 400)
+        check("no name", post("a", "/ingest?from=1", body=b"x 1\n") == 400)
+        check("a bad escape", post("a", "/ingest?name=%zz", body=b"x 1\n") == 400)
+        check("a bad Accept", post("a", "/ingest?name=x", {"Accept": "/"}) == 400)
+        check("announced", announce(s, "/ingest?name=shop.cpu", {"X-Scope-OrgID": "b"}) == 413)
+        check("announced for jfr", announce(s, "/ingest?name=shop.cpu&format=jfr", {"X-Scope-OrgID": "b"}) == 413)
+        check("announced with a label", announce(
+            s, "/ingest?name=shop.cpu%7Bservice_name=cart%7D", {"X-Scope-OrgID": "b"}) == 413)
+        check("really sent", post("b", "/ingest?name=sent", body=bytes(3 << 20)) == 413)
+        check("announced to push", announce(s, push, {"X-Scope-OrgID": "c", **proto}) == 429)
+        check("gzip to push", post("c", push, {**proto, "Content-Encoding": "gzip"}, gzip.compress(bytes(3 << 20))) == 429)
+        check("an encoding", post("d", push, {**proto, "Content-Encoding": "br"}, b"x") == 501)
+        check("a content type", post("d", push, {"Content-Type": "text/plain"}, b"x") == 415)
+        check("no message", post("d", push, proto, b"\xff") == 400)
+        check("no JSON", post("d", push, {"Content-Type": "application/json"}, b"{") == 400)
+        check("no tenant", upload(s, "", "shop")[0] == 401)
+        check("no tenant, announced", announce(s, "/ingest?name=shop", {}) == 413)
+        want = {"a": [("", "invalid_name", "", 3), ("x", "malformed_request", "", 1)],
+                "b": [("cart", "body_size_limit_exceeded", body_limit, 1), ("sent", "body_size_limit_exceeded", body_limit, 1),
+                      ("shop", "body_size_limit_exceeded", body_limit, 1),
+                      ("shop.cpu", "body_size_limit_exceeded", body_limit, 1)],
+                "c": [("", "body_size_limit_exceeded", body_limit, 2)], "d": [("", "malformed_request", "", 4)]}
+        for tenant, rows in want.items():
+            check("refusals of " + tenant, sorted(refusals(s, tenant)) == rows, refusals(s, tenant))
+        check("metrics of a", discarded(s, "invalid_name", "a")[0] == 3, discarded(s, "invalid_name", "a"))
+        check("metrics of b", discarded(s, "body_size_limit_exceeded", "b") == (4, 4 * (3 << 20)),
+              discarded(s, "body_size_limit_exceeded", "b"))
+        check("metrics of nobody", (discarded(s, "unauthenticated", "")[0], discarded(s, "body_size_limit_exceeded", ""))
+              == (1, (1, 3 << 20)))
+        s.stop()
+        s.start()
+        for tenant, rows in want.items():
+            check("kept for " + tenant, sorted(refusals(s, tenant)) == rows, refusals(s, tenant))
+
+
+def budget(build):
+    """The bound is what all bodies may use together: another setting."""
+    with Server(build, ["-server.body-budget=1MiB"]) as s:
+        check("over the budget", announce(s, "/ingest?name=shop", {}) == 413)
+        want = [("shop", "body_budget_exceeded", "server.body_budget_bytes", 1)]
+        check("the setting", refusals(s, "") == want, refusals(s, ""))
+
+
+def head_share(build):
+    """A tenant may fill a quarter of the head; the only one, without multi-tenancy, all of it."""
+    flags = ["-store.head-bytes=64MiB"]
+
+    def fill(s, tenant, stacks):
+        body = "".join(f"a{i};b{i};c{i};d{i} 1\n" for i in range(stacks)).encode()
+        return upload(s, tenant, "shop", body)
+    with Server(build, [*flags, "-auth.multitenancy-enabled=true"]) as s:
+        check("a small part", fill(s, "t", 500)[0] == 200)
+        refused("more than a quarter", fill(s, "u", 20000), "max_head_bytes", "limit: 16777216")
+        check("on record", refusals(s, "u") == [("shop", "head_limit", "limits.max_head_bytes", 1)], refusals(s, "u"))
+        check("others go on", fill(s, "t", 400)[0] == 200)
+    with Server(build, flags) as s:
+        check("the only tenant has more", fill(s, "", 20000)[0] == 200)
+    with Server(build, [*flags, "-store.max-head-bytes-per-tenant=2MiB"]) as s:
+        refused("a share that was set", fill(s, "", 5000), "max_head_bytes", "limit: 2097152")
+
+
 def main():
     build = sys.argv[1] if len(sys.argv) > 1 else "build"
     flags = ["-auth.multitenancy-enabled=true", "-validation.max-active-series=3", "-validation.max-active-services=2",
@@ -106,6 +194,9 @@ def main():
         refused_body = upload(s, "t", "a{x=1}", b"")
         check("an empty body is no refusal", refused_body[0] in (200, 400, 422), refused_body)
     relabelling(build)
+    before_the_decoder(build)
+    budget(build)
+    head_share(build)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -114,6 +114,86 @@ static void are_bounded(void **state)
     buf_done(&b);
 }
 
+/* A flood of one kind does not push out the last of another. */
+static void last_of_each_kind_stays(void **state)
+{
+    (void)state;
+    struct buf b;
+    for (uint32_t i = 0; i < refusal_reasons_n; i++)
+        refusals_note(r, STR("t"), STR("a"), str_from(refusal_reasons[i].reason), 1, STR("m"),
+            AT(1795305600LL));
+    for (int64_t i = 0; i < 1000; i++) {
+        char name[20];
+        int n = snprintf(name, sizeof name, "s%d", (int)i);
+        refusals_note(r, STR("t"), str_make(name, (size_t)n), STR("rate_limited"), 1, STR("m"),
+            AT(1795305700LL + i));
+    }
+    refusals_close(r);
+    open_again();
+    buf_init(&b, MIB);
+    refusals_json(r, STR("t"), &b);
+    for (uint32_t i = 0; i < refusal_reasons_n; i++) {
+        char want[100];
+        snprintf(want, sizeof want, "\"reason\":\"%s\"", refusal_reasons[i].reason);
+        assert_true(str_contains(buf_view(&b), str_from(want)));
+    }
+    buf_done(&b);
+}
+
+static void count_name(void *ctx, const char *name, bool is_dir)
+{
+    uint32_t *n = ctx;
+    *n += is_dir && name[0] == 't';
+}
+
+static uint32_t count_dirs(void)
+{
+    char state_dir[100];
+    uint32_t n = 0;
+    snprintf(state_dir, sizeof state_dir, "%s/state", dir);
+    assert_int_equal(fs_real.dir_list(&fs_real, state_dir, count_name, &n), 0);
+    return n;
+}
+
+/* Tenants that nobody knows may be named without end: their files are bounded as well. */
+static void files_are_bounded(void **state)
+{
+    (void)state;
+    char path[200];
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < 600; i++) {
+            char name[20];
+            int n = snprintf(name, sizeof name, "t%u", round * 600 + i);
+            refusals_note(r, str_make(name, (size_t)n), STR("a"), STR("rate_limited"), 1, STR("m"),
+                AT(1795305600LL));
+        }
+        refusals_close(r);
+        open_again();
+        assert_int_equal(count_dirs(), 512);
+    }
+    says("t0", "{\"refusals\":[]}\n");
+    struct buf b;
+    buf_init(&b, MIB);
+    refusals_json(r, STR("t1799"), &b);
+    assert_true(str_contains(buf_view(&b), STR("rate_limited")));
+    buf_done(&b);
+    /* what is not ours stays */
+    snprintf(path, sizeof path, "%s/state/t1799/settings.pb", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+    for (uint32_t i = 0; i < 512; i++) {
+        char name[20];
+        int n = snprintf(name, sizeof name, "t%u", 5000 + i);
+        refusals_note(r, str_make(name, (size_t)n), STR("a"), STR("rate_limited"), 1, STR("m"),
+            AT(1795305600LL));
+    }
+    refusals_close(r);
+    open_again();
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(count_dirs(), 513);
+}
+
 static void bad_files_are_absent(void **state)
 {
     (void)state;
@@ -155,6 +235,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(are_grouped_and_kept),
         T(are_bounded),
+        T(last_of_each_kind_stays),
+        T(files_are_bounded),
         T(bad_files_are_absent),
         cmocka_unit_test(settings_exist),
     };
