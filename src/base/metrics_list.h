@@ -65,6 +65,8 @@
     X(HEAD_BYTES_LIMIT, METRIC_GAUGE, "everflame_head_bytes_limit", "", "", "Bound of the head.")  \
     X(HEAD_SERIES, METRIC_GAUGE, "everflame_head_series", "", "", "Series in the head.")           \
     X(HEAD_PROFILES, METRIC_GAUGE, "everflame_head_profiles", "", "", "Profile rows in the head.") \
+    X(HEAD_WAITING, METRIC_GAUGE, "everflame_head_waiting_uploads", "", "",                        \
+        "Uploads that wait for a cut: one hour of profile time too many.")                         \
     X(EPOCHS, METRIC_GAUGE, "everflame_head_epochs", "", "", "Epochs in memory.")                  \
     X(BLOCKS, METRIC_GAUGE, "everflame_blocks", "", "", "Blocks that are served.")                 \
     X(BLOCK_BYTES, METRIC_GAUGE, "everflame_block_bytes", "", "", "Bytes of blocks served.")       \

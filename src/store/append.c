@@ -400,9 +400,9 @@ static enum status append_locked(
 }
 
 /* All rows or none: see store.h. An upload without any sample is durable at once. */
-enum status store_append_within(struct store *s, struct str tenant, const struct store_quota *quota,
+enum status append_once(struct store *s, struct str tenant, const struct store_quota *quota,
     const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx,
-    enum store_refused *ret_refused, struct error *err)
+    enum store_refused *ret_refused, bool *ret_hours_full, struct error *err)
 {
     struct append a = {.s = s, .err = err};
     a.quota = (struct quota){
@@ -423,11 +423,24 @@ enum status store_append_within(struct store *s, struct str tenant, const struct
         unlock_targets(&a);
     }
     *ret_refused = a.quota.refused;
+    *ret_hours_full = a.quota.hours_full;
     gate_leave(&s->gate);
     buf_done(&a.bytes);
     arena_done(&a.arena);
     if (st == ST_OK && a.n_rows == 0)
         done(ctx, ST_OK, NULL);
+    return st;
+}
+
+enum status store_append_within(struct store *s, struct str tenant, const struct store_quota *quota,
+    const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx,
+    enum store_refused *ret_refused, struct error *err)
+{
+    bool hours_full = false;
+    enum status st = append_once(
+        s, tenant, quota, rows, n_rows, done, ctx, ret_refused, &hours_full, err);
+    if (st != ST_OK && hours_full && hours_wait(s, tenant, quota, rows, n_rows, done, ctx))
+        return ST_OK;
     return st;
 }
 

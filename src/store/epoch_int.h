@@ -8,6 +8,9 @@
 
 enum { DATASETS_MAX = 1 << 20, SERIES_MAX = 1 << 24, ROWS_MAX = 1 << 28 };
 
+/* Hours of profile time that one tenant may have in memory. */
+enum { HOURS_MAX = 64 };
+
 /* The first strings of every dataset, so that a lost series can be named. */
 enum { DATASET_STRING_NAME = 2, DATASET_STRING_SERVICE_NAME = 3 };
 
@@ -25,6 +28,8 @@ struct tenant_use {
     _Atomic uint32_t services, series;
     _Atomic uint32_t series_coming; /* reserved by appends that have not made them yet */
     _Atomic size_t bytes;
+    _Atomic uint32_t n_hours; /* the first so many are set and stay */
+    int64_t hours[HOURS_MAX]; /* block_hour of its rows, and of appends in flight */
 };
 
 struct dataset {
@@ -79,6 +84,9 @@ struct dataset *epoch_dataset_get_within(struct epoch *ep, struct str tenant, st
 struct dataset *epoch_dataset_find(struct epoch *ep, struct str tenant, struct str service);
 /* NULL when the tenant has nothing here. *ret_tenants (may be NULL): how many have something. */
 struct tenant_use *epoch_tenant_find(struct epoch *ep, struct str tenant, uint32_t *ret_tenants);
+
+/* Notes an hour; one more than HOURS_MAX is not remembered. One writer at a time. */
+void tenant_hour_open(struct tenant_use *use, int64_t hour);
 
 /* A dataset; block readers have no epoch, others hold its lock. */
 struct dataset *dataset_new(struct epoch *ep, uint32_t id, struct str tenant, struct str service);

@@ -262,6 +262,17 @@ static enum status apply_ranges(struct applier *a)
     return apply_rows(a);
 }
 
+static void note_hours(const struct dataset *ds, uint32_t first_row)
+{
+    int64_t last = INT64_MIN;
+    for (uint32_t i = first_row; i < ds->part.rows.n; i++) {
+        int64_t hour = block_hour(part_row(&ds->part, i)->time_ns);
+        if (hour != last)
+            tenant_hour_open(ds->use, hour);
+        last = hour;
+    }
+}
+
 static enum status apply_section(struct applier *a, struct epoch *ep)
 {
     TRY(find_dataset(a, ep));
@@ -271,6 +282,7 @@ static enum status apply_section(struct applier *a, struct epoch *ep)
         a->ds->part.rows.n = rows;
         return st;
     }
+    note_hours(a->ds, rows);
     struct marks to = dataset_marks(a->ds);
     dataset_publish(a->ds, &to);
     a->ds->logged = to;

@@ -1,5 +1,6 @@
 /* The maintainer: one thread that decides when to cut and when to expire.
  *
+ *   at once           an upload would open one hour too many of a tenant (hours.c): cut
  *   every second      the head above half its bound, or a tenant above half its share: cut
  *   hh:02             a new hour of the wall clock, two minutes in (uploads of the last seconds
  * arrive late): cut at once           sealed epochs that wait (replayed at start, or failed): cut
@@ -23,7 +24,7 @@ static int64_t hour_for_cuts(int64_t wall_ns)
 }
 
 /* What a cut would be for; NULL: nothing to do. */
-static const char *reason_to_cut(struct store *s)
+static const char *reason_to_cut(struct store *s, bool hours_full)
 {
     size_t bytes = store_head_bytes(s);
     int64_t hour = hour_for_cuts(clock_wall_ns());
@@ -34,6 +35,8 @@ static const char *reason_to_cut(struct store *s)
     metric_set(M_EPOCHS, epochs);
     if (bytes > s->cfg.head_bytes_max / 2)
         return "bytes";
+    if (hours_full)
+        return "hours";
     if (atomic_exchange(&s->tenant_half, false))
         return "tenant";
     if (hour != s->cut_hour) {
@@ -64,11 +67,12 @@ static void gauges(struct store *s)
     mutex_unlock(&s->view_lock);
 }
 
-/* Sleeps until the time; false: stop. */
+/* Sleeps until the time or until somebody waits for a cut; false: stop. */
 static bool pause(struct store *s, int64_t until_mono_ns)
 {
     mutex_lock(&s->wake_lock);
-    while (!s->stop_now && cond_wait_until(&s->wake, &s->wake_lock, until_mono_ns))
+    while (!s->stop_now && !atomic_load(&s->hours_full) &&
+           cond_wait_until(&s->wake, &s->wake_lock, until_mono_ns))
         ;
     bool go = !s->stop_now;
     mutex_unlock(&s->wake_lock);
@@ -78,16 +82,23 @@ static bool pause(struct store *s, int64_t until_mono_ns)
 static void *maintainer(void *arg)
 {
     struct store *s = arg;
-    int64_t next_cut = 0, next_expire = 0;
+    int64_t next_cut = 0, next_expire = 0, next_retry = 0;
+    bool hours_full = false;
     do {
         struct error err;
         int64_t now = clock_mono_ns();
-        const char *reason = now >= next_cut ? reason_to_cut(s) : NULL;
+        hours_full |= atomic_exchange(&s->hours_full, false);
+        const char *reason = now >= next_cut ? reason_to_cut(s, hours_full) : NULL;
         if (reason) {
             bool cut = run_cut(s, reason, &err) == ST_OK;
             if (!cut)
                 LOG_ERROR("cut failed, will be tried again", "err=%s", LOG_STR(error_str(&err)));
             next_cut = cut ? 0 : now + RETRY_S * NS_PER_S;
+            hours_full &= !cut;
+        }
+        if (!hours_full || now >= next_retry) {
+            hours_retry(s, false);
+            next_retry = now + TICK_MS * NS_PER_MS;
         }
         if (now >= next_expire) {
             if (store_expire(s, clock_wall_ns(), &err) != ST_OK)
@@ -117,4 +128,5 @@ void maintain_stop(struct store *s)
     mutex_unlock(&s->wake_lock);
     thread_join(s->maintainer);
     s->maintaining = false;
+    hours_retry(s, true);
 }

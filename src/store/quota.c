@@ -234,6 +234,7 @@ enum status quota_admit(struct quota *q, const struct store_row *rows, uint32_t 
         return refuse_tenant(q, tenants);
     if (q->limit.head_bytes_max)
         TRY(count_bytes(q));
+    TRY(hours_admit(q, rows, n_rows));
     bool roomy = series_fit(q, series_bound(rows, n_rows), &now) &&
                  (!q->limit.services_max ||
                      (q->use ? atomic_load(&q->use->services) : 0) + (uint64_t)n_rows <=
@@ -303,9 +304,9 @@ enum status quota_reserve(struct quota *q, const struct store_row *rows, uint32_
             "limit: %" PRIu64 " (max_head_bytes); they are written into blocks, try again",
             bytes, q->head_bytes, q->limit.head_bytes_max);
     }
-    if (!q->limit.series_max || n_rows == 0 || take_series(q, series_bound(rows, n_rows), &now))
-        return ST_OK;
-    return reserve_exactly(q, rows, n_rows, dataset_of, ctx);
+    if (q->limit.series_max && n_rows && !take_series(q, series_bound(rows, n_rows), &now))
+        TRY(reserve_exactly(q, rows, n_rows, dataset_of, ctx));
+    return hours_open(q);
 }
 
 void quota_release(struct quota *q)

@@ -16,9 +16,11 @@ static void locks_init(struct store *s)
     mutex_init(&s->wake_lock, "store.wake", RANK_QUEUE);
     cond_init(&s->wake);
     mutex_init(&s->queue_lock, "store.queue", RANK_QUEUE);
+    mutex_init(&s->hours_lock, "store.hours", RANK_QUEUE);
     mutex_init(&s->view_lock, "store.view", RANK_VIEW);
     cond_init(&s->queue_wake);
     s->queue_tail = &s->queue_head;
+    s->waiting_tail = &s->waiting_head;
 }
 
 static void store_free(struct store *s)
@@ -40,6 +42,7 @@ static void store_free(struct store *s)
     mutex_done(&s->wake_lock);
     mutex_done(&s->cut_lock);
     mutex_done(&s->view_lock);
+    mutex_done(&s->hours_lock);
     mutex_done(&s->queue_lock);
     gate_done(&s->gate);
     mem_free(s);
@@ -74,6 +77,7 @@ enum status store_open(const struct store_config *cfg, struct store **ret_store,
     if (s->cfg.cache_bytes_max == 0)
         s->cfg.cache_bytes_max = s->cfg.head_bytes_max / 16;
     s->sweep = true;
+    s->hours_closed = s->cfg.no_maintenance;
     locks_init(s);
     block_cache_init(&s->cache, s->cfg.cache_bytes_max);
     enum status st = datadir_open(s, err);

@@ -3,7 +3,9 @@
  * store_append interns, enqueues one log frame and returns; `done` is called exactly once, later
  * and from the committer's thread, when the frame is durable and visible (ST_OK), or certain never
  * to be (ST_UNAVAILABLE: nothing stored, retry), or when that cannot be known (ST_DATA_LOSS: close
- * the connection without an answer). See ARCHITECTURE.md, docs/formats/wal.md. */
+ * the connection without an answer). The tenant's name and the rows, with all they refer to, live
+ * until then: an upload that opens one hour too many waits for a cut and is interned afterwards.
+ * See ARCHITECTURE.md, docs/formats/wal.md. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 

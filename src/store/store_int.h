@@ -81,6 +81,12 @@ struct store {
     bool stop_now;
     atomic_bool tenant_half; /* a tenant has half of its share of the head: cut soon */
     int64_t cut_hour;        /* of the wall clock, the last one that was cut for */
+
+    struct mutex hours_lock; /* guards tenant_use.hours against writers, and what is below */
+    struct waiting *waiting_head, **waiting_tail; /* uploads that wait for a cut */
+    uint32_t n_waiting;
+    bool hours_closed;      /* nobody waits: there is no maintainer (any more) */
+    atomic_bool hours_full; /* cut now */
 };
 
 /* commit.c */
@@ -155,6 +161,9 @@ struct quota {
     uint32_t series_coming; /* that this append reserved in `use` */
     size_t head_bytes;      /* of the tenant, before the append */
     enum store_refused refused;
+    int64_t *fresh, *others; /* hours: to be opened; open in other epochs. Of hours.c */
+    uint32_t n_fresh, n_others;
+    bool hours_full;
     struct error *err;
 };
 /* No lock but the gate is held. Before datasets are made: fails when the new ones would be too
@@ -168,7 +177,22 @@ enum status quota_reserve(struct quota *q, const struct store_row *rows, uint32_
     size_t bytes);
 void quota_release(struct quota *q); /* the append is over */
 
+/* hours.c */
+/* The gate is held. Fails when the upload alone has too many hours. */
+enum status hours_admit(struct quota *q, const struct store_row *rows, uint32_t n_rows);
+/* The last step of the reservation. ST_UNAVAILABLE with q->hours_full: a cut must come first. */
+enum status hours_open(struct quota *q);
+/* After the gate is left: the upload waits for a cut, and ends by `done`. False: it does not. */
+bool hours_wait(struct store *s, struct str tenant, const struct store_quota *quota,
+    const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx);
+/* Appends what waits, again. `last`: nobody waits any more. */
+void hours_retry(struct store *s, bool last);
+
 /* append.c */
 enum { FRAME_BYTES_MAX = 48 << 20 };
+/* store_append_within without waiting. *ret_hours_full is set when a cut must come first. */
+enum status append_once(struct store *s, struct str tenant, const struct store_quota *quota,
+    const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx,
+    enum store_refused *ret_refused, bool *ret_hours_full, struct error *err);
 
 #endif
