@@ -299,12 +299,10 @@ static inline uint64_t ends_of(const uint8_t *p)
         high_bits(p) | high_bits(p + 16) << 16 | high_bits(p + 32) << 32 | high_bits(p + 48) << 48);
 }
 
-/* The varint of `n` bytes at p; eight more bytes are readable. */
+/* The varint of `n` bytes at p, more than one; eight more bytes are readable. */
 static inline uint64_t value_of(const uint8_t *p, uint64_t n)
 {
     uint64_t w = load_u64le(p);
-    if (LIKELY(n == 1))
-        return w & 0x7F;
     if (LIKELY(n <= 3)) {
         w &= n == 2 ? 0x7F7F : 0x7F7F7F;
         return (w & 0x7F) | (w & 0x7F00) >> 1 | (w & 0x7F0000) >> 2;
@@ -315,25 +313,29 @@ static inline uint64_t value_of(const uint8_t *p, uint64_t n)
 }
 
 /* A program of nothing but varints, over one window. Where values end is found for all of them at
- * once, so that no value waits for the one before. NULL: the window is too short for this one. */
+ * once; bit 0 of `ends` is the byte at p. Most values have one byte, the correlation ids at the end
+ * above all. NULL: the window is too short for this one. */
 static inline const uint8_t *run_window(
     const struct jfr_prog *prog, const uint8_t *p, uint64_t *out)
 {
-    uint64_t ends = ends_of(p), at = 0;
+    uint64_t ends = ends_of(p);
     const uint8_t *to = prog->to, *last = to + prog->varints;
     for (; to < last; to++) {
-        if (UNLIKELY(!ends))
-            return NULL;
-        uint64_t end = (uint64_t)__builtin_ctzll(ends) + 1;
-        if (UNLIKELY(end - at > JFR_VARINT_MAX))
-            end = at + JFR_VARINT_MAX; /* the ninth byte gives all its bits, the high one too */
-        else
-            ends &= ends - 1;
+        uint64_t n = 1, v = *p;
+        if (!(ends & 1)) {
+            if (UNLIKELY(!ends))
+                return NULL;
+            n = (uint64_t)__builtin_ctzll(ends) + 1;
+            n = MIN(n, JFR_VARINT_MAX); /* the ninth byte gives all its bits, the high one too */
+            if (*to != JFR_TO_NOBODY)
+                v = value_of(p, n);
+        }
         if (*to != JFR_TO_NOBODY)
-            out[*to] = value_of(p + at, end - at);
-        at = end;
+            out[*to] = v;
+        p += n;
+        ends >>= n;
     }
-    return p + at;
+    return p;
 }
 
 bool jfr_prog_run(
