@@ -89,13 +89,20 @@ static enum status read_texts(struct walk *w)
     return ST_OK;
 }
 
-static enum status read_text(struct walk *w, const struct text **ret_text)
+static enum status bad_text(const struct walk *w, uint32_t i)
 {
-    uint32_t i = jfr_read_int(&w->r);
     if (w->r.bad)
         JFR_FAIL(w->d, "error reading metadata: unexpected EOF");
-    if (i >= w->texts.n)
-        JFR_FAIL(w->d, "error reading metadata: string index %u out of range", i);
+    JFR_FAIL(w->d, "error reading metadata: string index %u out of range", i);
+}
+
+/* 3,300 times for the metadata of an agent. */
+static inline __attribute__((always_inline)) enum status read_text(
+    struct walk *w, const struct text **ret_text)
+{
+    uint32_t i = jfr_read_int(&w->r);
+    if (UNLIKELY(w->r.bad || i >= w->texts.n))
+        return bad_text(w, i);
     *ret_text = &w->texts.v[i];
     return ST_OK;
 }
