@@ -23,6 +23,8 @@ static size_t group_length(struct str s)
 
 static bool strip(struct str *s, struct arena *arena)
 {
+    if (str_find_char(*s, shape.p[0]) == STR_NPOS) /* nearly all; a search for more costs more */
+        return false;
     size_t at = str_find(*s, shape);
     if (at == STR_NPOS || group_length(str_skip(*s, at)) == 0)
         return false;
