@@ -48,6 +48,7 @@ struct fs_sim {
     uint64_t at, count;
     int error;
     bool fired;
+    uint64_t disk_total, disk_others;
 };
 
 static uint64_t draw(struct fs_sim *sim)
@@ -387,10 +388,24 @@ static int sim_unlink(struct fs *fs, const char *path)
 
 static int sim_space(struct fs *fs, const char *path, uint64_t *ret_free, uint64_t *ret_total)
 {
-    (void)fs;
+    struct fs_sim *sim = of(fs);
     (void)path;
-    *ret_free = *ret_total = GIB;
+    mutex_lock(&sim->lock);
+    uint64_t total = sim->disk_total ? sim->disk_total : GIB, used = sim->disk_others;
+    for (uint32_t i = 0; i < sim->n_entries && sim->disk_total; i++)
+        used += sim->entries[i].now ? sim->entries[i].now->size : 0;
+    mutex_unlock(&sim->lock);
+    *ret_total = total;
+    *ret_free = total - MIN(used, total);
     return 0;
+}
+
+void fs_sim_disk(struct fs_sim *sim, uint64_t total, uint64_t others)
+{
+    mutex_lock(&sim->lock);
+    sim->disk_total = total;
+    sim->disk_others = others;
+    mutex_unlock(&sim->lock);
 }
 
 struct fs_sim *fs_sim_new(uint64_t seed)

@@ -45,6 +45,9 @@ void fs_sim_kill(struct fs_sim *sim);
 /* Flips bits of the current and durable bytes: bit b of byte `at`. False when there is no such
  * byte. */
 bool fs_sim_flip(struct fs_sim *sim, const char *path, uint64_t at, unsigned bit);
+/* What space() says from now on: a disk of `total` bytes, of which all files have their sizes and
+ * others have `others`. Before: all of it is free. */
+void fs_sim_disk(struct fs_sim *sim, uint64_t total, uint64_t others);
 /* From now on opening the file, or listing the folder, fails with `error`, and so do reads of open
  * handles; 0: works again. */
 void fs_sim_break(struct fs_sim *sim, const char *path, int error);

@@ -77,6 +77,8 @@
         "Time of a cut.")                                                                          \
     X(RETIRED_BLOCKS, METRIC_COUNTER, "everflame_retired_blocks_total", "reason", "",              \
         "Blocks removed by retention.")                                                            \
+    X(OLDEST_BLOCK, METRIC_GAUGE, "pyroscope_oldest_block_timestamp_seconds", "", "",              \
+        "Start of the oldest profile in blocks, seconds since the epoch. 0: none.")                \
     X(DISK_FREE, METRIC_GAUGE, "everflame_disk_free_bytes", "", "",                                \
         "Free bytes below the data directory.")                                                    \
     X(CACHE_BYTES, METRIC_GAUGE, "everflame_block_cache_bytes", "", "",                            \

@@ -169,7 +169,8 @@ void block_cache_release(struct block_cache *c, struct block_part *bp);
 /* Forgets what is loaded of a block that is not in use. */
 void block_cache_forget(struct block_cache *c, struct block *b);
 
-/* marker.c: epochs/<n>.done, what became of an epoch. Text, with a check over everything before. */
+/* marker.c: epochs/<n>.done, what became of an epoch, or what a merge made of which blocks. Text,
+ * with a check over everything before. */
 struct marker_entry {
     struct str path; /* below blocks/ */
     uint64_t bytes, check;
@@ -180,6 +181,9 @@ struct marker {
     uint64_t next_seq; /* uploads up to here have their numbers */
     struct marker_entry *entries;
     uint32_t n;
+    struct str
+        *replaces; /* paths: the sources of a merge, superfluous from now on; of a cut: none */
+    uint32_t n_replaces;
 };
 enum status marker_write(const struct block_target *to, const struct marker *m, struct error *err);
 enum status marker_read(const struct block_target *to, uint64_t epoch, struct arena *arena,

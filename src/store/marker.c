@@ -1,15 +1,18 @@
-/* Markers: epochs/<n>.done says that epoch n is in blocks, and which.
+/* Markers: epochs/<n>.done says that epoch n is in blocks, and which; or that the blocks it
+ * replaces are in the one it lists.
  *
  *     everflame epoch 0000000000000005
  *     store 00112233445566778899aabbccddeeff
  *     seq 81234
  *     block 123456 0123456789abcdef anonymous/1h/2026-11-24/01H….efb
  *     retired anonymous/1h/2026-10-24/01G….efb
+ *     replaces anonymous/1h/2026-11-24/01J….efb
  *     check 0123456789abcdef
  *
- * Once a marker is durable the epoch's log is superfluous: replay ignores it, and it is removed. A
- * marker is replaced only as a whole. The check covers every byte before its line. A marker of
- * another store is refused: it must not make us drop a log of ours. */
+ * Once a marker is durable the epoch's log is superfluous: replay ignores it, and it is removed;
+ * and so are the blocks it replaces. These lines stay as long as the marker. A marker is replaced
+ * only as a whole. The check covers every byte before its line. A marker of another store is
+ * refused: it must not make us drop a log of ours. */
 #include "store/block_int.h"
 
 #include <errno.h>
@@ -64,6 +67,8 @@ enum status marker_write(const struct block_target *to, const struct marker *m, 
             buf_printf(&text, "block %" PRIu64 " %016" PRIx64 " %.*s\n", e->bytes, e->check,
                 STR_ARG(e->path));
     }
+    for (uint32_t i = 0; i < m->n_replaces; i++)
+        buf_printf(&text, "replaces %.*s\n", STR_ARG(m->replaces[i]));
     if (text.failed) {
         buf_done(&text);
         FAIL(err, ST_RESOURCE_EXHAUSTED, "a marker is too large");
@@ -147,6 +152,15 @@ static bool parse_head(struct str_split *lines, const struct block_target *to, s
            str_to_u64(str_skip(line, 4), &m->next_seq);
 }
 
+/* Whether it is a line "replaces PATH". */
+static bool parse_replaces(struct str line, struct str *ret_path)
+{
+    if (!str_starts(line, STR("replaces ")))
+        return false;
+    *ret_path = str_skip(line, strlen("replaces "));
+    return ret_path->n > 0;
+}
+
 static bool parse(struct str text, const struct block_target *to, uint64_t epoch,
     struct arena *arena, struct marker *m)
 {
@@ -154,6 +168,10 @@ static bool parse(struct str text, const struct block_target *to, uint64_t epoch
         struct marker_entry *v;
         uint32_t n, cap;
     } entries = {0};
+    struct {
+        struct str *v;
+        uint32_t n, cap;
+    } replaces = {0};
     struct marker out = {.epoch = epoch};
     struct str line;
     if (!take_check(&text))
@@ -165,6 +183,13 @@ static bool parse(struct str text, const struct block_target *to, uint64_t epoch
         if (line.n == 0 && lines.done)
             break;
         struct marker_entry e, *slot;
+        struct str path, *source;
+        if (parse_replaces(line, &path)) {
+            if (!(source = VEC_PUSH(arena, replaces)))
+                return false;
+            *source = arena_str(arena, path);
+            continue;
+        }
         if (!parse_line(line, &e) || !(slot = VEC_PUSH(arena, entries)))
             return false;
         e.path = arena_str(arena, e.path);
@@ -172,6 +197,8 @@ static bool parse(struct str text, const struct block_target *to, uint64_t epoch
     }
     out.entries = entries.v;
     out.n = entries.n;
+    out.replaces = replaces.v;
+    out.n_replaces = replaces.n;
     *m = out;
     return true;
 }

@@ -11,6 +11,8 @@
  *   its marker is lost                          read to the last byte, served, reported
  *   damaged or unreadable                       reported, left in place, not served
  *   listed and not there                        reported
+ *   one of these two, listed, and its date is   retired: what keeps its marker must not stay for
+ *     older than the tenant keeps               ever (retention.c)
  *
  * A damaged marker is moved to quarantine/ and counts as lost. What cannot be read for another
  * reason (permissions, the disk) must not be taken for damage where logs and numbers depend on it:
@@ -20,6 +22,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -62,6 +65,8 @@ static enum status take_marker(struct store *s, struct str file, struct error *e
     enum status st = marker_read(&s->target, epoch, &arena, &m, &why);
     if (st == ST_OK) {
         s->done_epochs[s->n_done_epochs++] = epoch;
+        if (m.n_replaces == 0 && epoch > s->newest_cut)
+            s->newest_cut = epoch;
         if (m.next_seq > s->next_seq)
             s->next_seq = m.next_seq;
     } else if (st == ST_DATA_LOSS) {
@@ -111,6 +116,7 @@ enum status recover_markers(struct store *s, struct error *err)
 
 struct listed {
     struct marker_entry entry;
+    uint64_t epoch; /* of the marker */
     bool found;
 };
 
@@ -140,7 +146,7 @@ static void read_markers(struct blocks *b)
         for (uint32_t k = 0; k < m.n; k++) {
             struct listed *l = VEC_PUSH(&b->arena, b->listed);
             ASSERT(l);
-            *l = (struct listed){m.entries[k], false};
+            *l = (struct listed){m.entries[k], m.epoch, false};
         }
     }
     if (b->listed.n)
@@ -182,6 +188,38 @@ static void bad_block(struct blocks *b, const char *path, const struct error *er
     metric_add(M_BLOCKS_BAD, 1);
     LOG_ERROR("damaged block, not served", "path=%s err=%s", LOG_STR(str_from(path)),
         LOG_STR(error_str(err)));
+}
+
+/* tenant/level/yyyy-mm-dd/file: when that day is over. INT64_MAX: never. */
+static int64_t end_of_date(struct str path)
+{
+    struct str_split parts = {path, false};
+    struct str date = STR_EMPTY;
+    char text[16];
+    int year, month, day;
+    int64_t end;
+    for (int i = 0; i < 3; i++)
+        if (!str_split_next(&parts, '/', &date))
+            return INT64_MAX;
+    snprintf(text, sizeof text, "%.*s", STR_ARG(date));
+    if (sscanf(text, "%4d-%2d-%2d", &year, &month, &day) != 3 || month < 1 || month > 12)
+        return INT64_MAX;
+    int64_t days = clock_days_from_civil(year, (unsigned)month, (unsigned)day) + 1;
+    return __builtin_mul_overflow(days, 24 * BLOCK_HOUR_NS, &end) ? INT64_MAX : end;
+}
+
+/* It is not served, and its marker has to go at some time. */
+static void note_broken(struct blocks *b, const struct listed *l)
+{
+    struct store *s = b->s;
+    if (l->entry.path.n >= BLOCK_PATH_MAX || str_find_char(l->entry.path, '/') == STR_NPOS)
+        return;
+    s->broken = mem_grow(s->broken, (s->n_broken + 1) * sizeof *s->broken);
+    ASSERT(s->broken);
+    struct broken *broken = &s->broken[s->n_broken++];
+    broken->epoch = l->epoch;
+    broken->until_ns = end_of_date(l->entry.path);
+    snprintf(broken->path, sizeof broken->path, "%.*s", STR_ARG(l->entry.path));
 }
 
 static void serve(struct blocks *b, struct block *block)
@@ -262,9 +300,11 @@ static void take_block(struct blocks *b, const char *path)
         st = error_set(&err, ST_DATA_LOSS, __FILE__, __LINE__, "it is not what its marker names");
         block_unref(block);
     }
-    if (st != ST_OK)
+    if (st != ST_OK) {
         bad_block(b, path, &err);
-    else if (l)
+        if (l)
+            note_broken(b, l);
+    } else if (l)
         serve(b, block);
     else
         take_unlisted(b, block);
@@ -308,6 +348,7 @@ static void report_missing(struct blocks *b)
         b->missing++;
         metric_add(M_BLOCKS_BAD, 1);
         LOG_ERROR("block is missing", "path=%s", LOG_STR(l->entry.path));
+        note_broken(b, l);
     }
 }
 

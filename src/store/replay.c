@@ -273,15 +273,14 @@ static bool has_epoch(const struct replay *r, uint64_t epoch)
     return false;
 }
 
-/* Epochs are cut in order, and the newest marker is never removed: so an epoch with more than its
- * first batch is either here or not above the newest marker. */
+/* Epochs are cut in order, and the newest marker of a cut is never removed: so an epoch with more
+ * than its first batch is either here or not above that. (Numbers in between may be of merges.) */
 static void find_missing_epochs(const struct replay *r)
 {
-    const struct store *s = r->s;
-    uint64_t newest = s->n_done_epochs ? s->done_epochs[s->n_done_epochs - 1] : 0;
     for (uint32_t i = 0; i < r->segments.n; i++) {
         const struct frame_epoch *fe = &r->segments.v[i].begin;
-        if (fe->previous <= newest || fe->previous_batch <= 1 || has_epoch(r, fe->previous))
+        if (fe->previous <= r->s->newest_cut || fe->previous_batch <= 1 ||
+            has_epoch(r, fe->previous))
             continue;
         metric_add(M_WAL_DAMAGE, 1);
         LOG_ERROR("a write-ahead log is missing", "epoch=%" PRIu64 " batches=%" PRIu64,

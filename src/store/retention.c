@@ -1,116 +1,55 @@
-/* Retention: whole blocks go, the oldest first.
+/* Retention: which blocks go. Whole ones, each tenant's oldest first (by its newest row):
  *
- *     marker says "retired", synced ─► out of the view ─► the last reference removes the file
+ *   what is older than the tenant keeps                 by age, per tenant
+ *   what is more than the tenant may have               by bytes, per tenant
+ *   what is more than all may have                      of the tenant that has the most,
+ *   while the disk is too full, whoever filled it         again and again
  *
- * A crash in between leaves a file that its marker calls retired: the next start removes it. A
- * query that still reads the block keeps it.
+ * So one tenant that fills the store loses its own data and nobody else's. Of a disk that others
+ * filled, blocks give way until they have DISK_FLOOR_PERCENT of it left: otherwise the files of
+ * somebody else would push everything out, as soon as it is in.
  *
- * A full disk has no room for the marker: then the block goes first, and its marker is written when
- * there is room. Should the machine go down in between, the next start reports the block missing.
- *
- * A marker goes when all its blocks are retired and their files and the epoch's log are known to be
- * gone: otherwise a file that comes back after a power cut would count as one that lost its marker.
- * The newest marker stays: it has the numbers that go on. */
+ * Limits are asked for before cut_lock is taken, so that they may have locks of their own. What a
+ * merge is reading stays until it is done. How a block goes: retire.c. */
 #include "store/store_int.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 
-/* References to the blocks served now. */
-struct snapshot {
-    struct block **v;
-    uint32_t n;
+enum { DISK_FLOOR_PERCENT = 5 };
+
+struct ward {
+    struct str tenant;
+    struct store_keep keep;
+    uint64_t bytes;
+    struct {
+        struct block **v;
+        uint32_t n, cap;
+    } blocks; /* that may go, oldest first */
+    uint32_t at;
 };
 
-static struct snapshot take_snapshot(struct store *s)
-{
-    struct snapshot out;
-    mutex_lock(&s->view_lock);
-    out.n = s->n_blocks;
-    out.v = mem_new((out.n + 1) * sizeof *out.v);
-    for (uint32_t i = 0; i < out.n; i++)
-        out.v[i] = block_ref(s->blocks[i]);
-    mutex_unlock(&s->view_lock);
-    return out;
-}
-
-static enum status mark_retired(struct store *s, uint64_t epoch, struct str path, struct error *err)
-{
+struct retention {
+    struct store *s;
+    int64_t now_ns;
     struct arena arena;
-    struct marker m;
-    arena_init(&arena, GIB);
-    enum status st = marker_read(&s->target, epoch, &arena, &m, err);
-    if (st == ST_OK) {
-        for (uint32_t i = 0; i < m.n; i++)
-            if (str_eq(m.entries[i].path, path))
-                m.entries[i].retired = true;
-        st = marker_write(&s->target, &m, err);
-    } else if (st == ST_NOT_FOUND || st == ST_DATA_LOSS) {
-        st = ST_OK; /* a block without a marker: nothing promises it */
-    }
-    arena_done(&arena);
-    return st;
-}
+    struct {
+        struct ward *v;
+        uint32_t n, cap;
+    } wards;               /* by tenant */
+    struct block **blocks; /* references to what is served */
+    uint32_t n_blocks;
+    uint64_t bytes, leaving_bytes;
+    struct error *err;
+};
 
-static void remember_unmarked(struct store *s, const struct block *b)
+static int cmp_wards(const void *pa, const void *pb)
 {
-    s->unmarked = mem_grow(s->unmarked, (s->n_unmarked + 1) * sizeof *s->unmarked);
-    ASSERT(s->unmarked);
-    struct unmarked *u = &s->unmarked[s->n_unmarked++];
-    u->epoch = b->epoch;
-    snprintf(u->path, sizeof u->path, "%s", b->path);
-}
-
-static enum status mark_the_unmarked(struct store *s, struct error *err)
-{
-    while (s->n_unmarked) {
-        const struct unmarked *u = &s->unmarked[s->n_unmarked - 1];
-        TRY(mark_retired(s, u->epoch, str_from(u->path), err));
-        s->n_unmarked--;
-    }
-    return ST_OK;
-}
-
-static void take_out(struct store *s, struct block *b)
-{
-    mutex_lock(&s->view_lock);
-    uint32_t kept = 0;
-    bool there = false;
-    for (uint32_t i = 0; i < s->n_blocks; i++) {
-        if (s->blocks[i] == b)
-            there = true;
-        else
-            s->blocks[kept++] = s->blocks[i];
-    }
-    s->n_blocks = kept;
-    mutex_unlock(&s->view_lock);
-    if (there)
-        block_unref(b);
-}
-
-static enum status retire(struct store *s, struct block *b, const char *reason, struct error *err)
-{
-    struct error why = {0};
-    enum status st = mark_retired(s, b->epoch, str_from(b->path), &why);
-    if (st != ST_OK && why.os_errno == ENOSPC) {
-        remember_unmarked(s, b);
-    } else if (st != ST_OK) {
-        if (err)
-            *err = why;
-        return st;
-    }
-    atomic_store(&b->retired, true);
-    take_out(s, b);
-    block_cache_forget(&s->cache, b);
-    s->sweep = true;
-    metric_add(M_RETIRED_BLOCKS, 1, str_from(reason));
-    LOG_INFO("block retired", "path=%s reason=%s bytes=%" PRIu64, LOG_STR(str_from(b->path)),
-        reason, b->file_bytes);
-    return ST_OK;
+    return str_cmp(((const struct ward *)pa)->tenant, ((const struct ward *)pb)->tenant);
 }
 
 static int cmp_age(const void *pa, const void *pb)
@@ -119,124 +58,210 @@ static int cmp_age(const void *pa, const void *pb)
     return (a->time_max > b->time_max) - (a->time_max < b->time_max);
 }
 
-/* Sweeping markers */
-
-static bool is_gone(struct store *s, const char *folder, struct str name)
+static struct ward *find_ward(struct retention *r, struct str tenant)
 {
-    char path[4096];
-    struct fs_file *f = NULL;
-    snprintf(path, sizeof path, "%s/%s/%.*s", s->dir, folder, STR_ARG(name));
-    int e = s->fs->file_open(s->fs, path, FS_READ, &f);
-    if (!e)
-        s->fs->file_close(s->fs, f);
-    return e == ENOENT;
+    const struct ward key = {.tenant = tenant};
+    return r->wards.n ? bsearch(&key, r->wards.v, r->wards.n, sizeof key, cmp_wards) : NULL;
 }
 
-/* Makes the removal of the file durable. */
-static bool sync_folder_of(struct store *s, struct str path)
+static void add_ward(struct retention *r, struct str tenant)
 {
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s/blocks/%.*s", s->dir, STR_ARG(path));
-    *strrchr(folder, '/') = 0;
-    int e = s->fs->dir_sync(s->fs, folder);
-    return e == 0 || e == ENOENT;
+    struct ward *w = VEC_PUSH(&r->arena, r->wards);
+    ASSERT(w);
+    *w = (struct ward){.tenant = arena_str(&r->arena, tenant)};
+    ASSERT(w->tenant.p);
 }
 
-static bool has_log(const struct dir_names *wal, uint64_t epoch)
+/* Who has blocks, and what they may keep. Without any lock. */
+static void ask_limits(struct retention *r)
 {
-    for (uint32_t i = 0; i < wal->files.n; i++) {
-        char name[WAL_NAME_MAX];
-        uint64_t of;
-        uint32_t segment;
-        snprintf(name, sizeof name, "%.*s", STR_ARG(wal->files.v[i]));
-        if (wal_segment_name_parse(name, &of, &segment) && of == epoch)
-            return true;
+    struct store *s = r->s;
+    uint32_t kept = 0;
+    mutex_lock(&s->view_lock);
+    for (uint32_t i = 0; i < s->n_blocks; i++)
+        if (!i || !str_eq(s->blocks[i]->tenant, s->blocks[i - 1]->tenant))
+            add_ward(r, s->blocks[i]->tenant);
+    mutex_unlock(&s->view_lock);
+    mutex_lock(&s->cut_lock);
+    for (uint32_t i = 0; i < s->n_broken; i++)
+        add_ward(r, broken_tenant(&s->broken[i]));
+    mutex_unlock(&s->cut_lock);
+    if (r->wards.n)
+        qsort(r->wards.v, r->wards.n, sizeof *r->wards.v, cmp_wards);
+    for (uint32_t i = 0; i < r->wards.n; i++)
+        if (!kept || cmp_wards(&r->wards.v[kept - 1], &r->wards.v[i]) != 0)
+            r->wards.v[kept++] = r->wards.v[i];
+    r->wards.n = kept;
+    for (uint32_t i = 0; i < r->wards.n; i++) {
+        struct ward *w = &r->wards.v[i];
+        w->keep.age_ns = s->cfg.retention_ns;
+        if (s->cfg.keep)
+            s->cfg.keep(s->cfg.keep_ctx, w->tenant, &w->keep);
     }
+}
+
+static bool is_merging(const struct store *s, const struct block *b)
+{
+    for (uint32_t i = 0; i < s->n_merging; i++)
+        if (s->merging[i] == b)
+            return true;
     return false;
 }
 
-/* False: not yet. */
-static bool sweep_marker(struct store *s, uint64_t epoch, const struct dir_names *wal)
+/* A tenant whose first block came since the limits were asked for is looked at the next time. */
+static void sort_blocks(struct retention *r)
 {
-    struct arena arena;
-    struct marker m;
-    arena_init(&arena, GIB);
-    bool needed = marker_read(&s->target, epoch, &arena, &m, NULL) != ST_OK;
-    for (uint32_t i = 0; !needed && i < m.n; i++)
-        needed = !m.entries[i].retired;
-    bool gone = !has_log(wal, epoch);
-    for (uint32_t i = 0; !needed && gone && i < m.n; i++)
-        gone = is_gone(s, "blocks", m.entries[i].path) && sync_folder_of(s, m.entries[i].path);
-    if (!needed && gone)
-        gone = marker_remove(&s->target, epoch) == 0;
-    arena_done(&arena);
-    return needed || gone;
+    struct store *s = r->s;
+    mutex_lock(&s->view_lock);
+    r->n_blocks = s->n_blocks;
+    r->blocks = mem_new((r->n_blocks + 1) * sizeof *r->blocks);
+    for (uint32_t i = 0; i < r->n_blocks; i++)
+        r->blocks[i] = block_ref(s->blocks[i]);
+    mutex_unlock(&s->view_lock);
+    if (r->n_blocks)
+        qsort(r->blocks, r->n_blocks, sizeof *r->blocks, cmp_age);
+    for (uint32_t i = 0; i < r->n_blocks; i++) {
+        struct block *b = r->blocks[i];
+        struct ward *w = find_ward(r, b->tenant);
+        r->bytes += b->file_bytes;
+        if (!w)
+            continue;
+        w->bytes += b->file_bytes;
+        struct block **slot = is_merging(s, b) ? NULL : VEC_PUSH(&r->arena, w->blocks);
+        if (slot)
+            *slot = b;
+    }
 }
 
-/* 0: not the name of a marker. */
-static uint64_t epoch_of_marker(struct str file)
+/* The oldest block of the tenant goes. */
+static enum status let_go(struct retention *r, struct ward *w, const char *reason)
 {
-    char name[64];
-    uint64_t epoch = 0;
-    snprintf(name, sizeof name, "%.*s", STR_ARG(file));
-    return marker_name_parse(name, &epoch) ? epoch : 0;
+    struct block *b = w->blocks.v[w->at];
+    TRY(retire_block(r->s, b, reason, r->err));
+    w->at++;
+    w->bytes -= b->file_bytes;
+    r->bytes -= b->file_bytes;
+    r->leaving_bytes += b->file_bytes;
+    return ST_OK;
 }
 
-static void sweep_markers(struct store *s)
+static bool is_old(const struct retention *r, const struct ward *w, int64_t time_ns)
 {
-    char wal_dir[WAL_PATH_MAX];
-    struct dir_names wal, markers;
-    uint64_t newest = 0;
-    ASSERT(fs_path(wal_dir, sizeof wal_dir, s->dir, "wal"));
-    int e = dir_names_get(&s->target, "wal", &wal),
-        e2 = dir_names_get(&s->target, "epochs", &markers);
-    if (!e && !e2 && s->fs->dir_sync(s->fs, wal_dir) == 0) {
-        s->sweep = false;
-        for (uint32_t i = 0; i < markers.files.n; i++)
-            newest = MAX(newest, epoch_of_marker(markers.files.v[i]));
-        for (uint32_t i = 0; i < markers.files.n; i++) {
-            uint64_t epoch = epoch_of_marker(markers.files.v[i]);
-            if (epoch && epoch != newest && !sweep_marker(s, epoch, &wal))
-                s->sweep = true;
+    int64_t bound;
+    return w->keep.age_ns > 0 && !__builtin_sub_overflow(r->now_ns, w->keep.age_ns, &bound) &&
+           time_ns < bound;
+}
+
+static enum status keep_within(struct retention *r, struct ward *w)
+{
+    while (w->at < w->blocks.n && is_old(r, w, w->blocks.v[w->at]->time_max))
+        TRY(let_go(r, w, "age"));
+    while (w->at < w->blocks.n && w->keep.bytes && w->bytes > w->keep.bytes)
+        TRY(let_go(r, w, "tenant_bytes"));
+    return ST_OK;
+}
+
+static struct ward *largest(struct retention *r)
+{
+    struct ward *found = NULL;
+    for (uint32_t i = 0; i < r->wards.n; i++) {
+        struct ward *w = &r->wards.v[i];
+        if (w->at < w->blocks.n && (!found || w->bytes > found->bytes))
+            found = w;
+    }
+    return found;
+}
+
+/* Until all together have `bytes` at most. */
+static enum status shrink_to(struct retention *r, uint64_t bytes, const char *reason)
+{
+    struct ward *w;
+    while (r->bytes > bytes && (w = largest(r)))
+        TRY(let_go(r, w, reason));
+    return ST_OK;
+}
+
+/* How much all may have for the sake of the disk. Files that left the view and are still held by
+ * queries count as free already. */
+static uint64_t disk_allows(const struct retention *r)
+{
+    const struct store *s = r->s;
+    uint64_t free_bytes = 0, total = 0, percent = s->cfg.retention_disk_percent;
+    if (percent == 0 || percent >= 100 || s->fs->space(s->fs, s->dir, &free_bytes, &total) != 0 ||
+        total < free_bytes)
+        return UINT64_MAX;
+    uint64_t used = total - free_bytes, most = total / 100 * percent;
+    used -= MIN(used, r->leaving_bytes);
+    if (used <= most)
+        return UINT64_MAX;
+    uint64_t over = used - most, least = total / 100 * DISK_FLOOR_PERCENT;
+    return MAX(r->bytes > over ? r->bytes - over : 0, least);
+}
+
+/* What cannot be served grows old as well: its marker must not stay for ever. */
+static void expire_broken(struct retention *r)
+{
+    struct store *s = r->s;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->n_broken; i++) {
+        struct broken *b = &s->broken[i];
+        const struct ward *w = find_ward(r, broken_tenant(b));
+        char path[4096];
+        if (!w || !is_old(r, w, b->until_ns)) {
+            s->broken[kept++] = *b;
+            continue;
         }
+        retire_remember(s, b->epoch, str_from(b->path));
+        snprintf(path, sizeof path, "%s/blocks/%s", s->dir, b->path);
+        s->fs->unlink(s->fs, path);
+        s->sweep = true;
+        metric_add(M_BLOCKS_BAD, -1);
+        metric_add(M_RETIRED_BLOCKS, 1, STR("age"));
+        LOG_INFO("damaged block retired", "path=%s", LOG_STR(str_from(b->path)));
     }
-    dir_names_done(&markers);
-    dir_names_done(&wal);
+    s->n_broken = kept;
 }
 
-enum status retention_run(struct store *s, int64_t now_ns, struct error *err)
+static enum status run(struct retention *r)
 {
-    struct snapshot snap = take_snapshot(s);
-    uint64_t bytes = 0;
-    enum status st = ST_OK;
-    if (snap.n)
-        qsort(snap.v, snap.n, sizeof *snap.v, cmp_age);
-    for (uint32_t i = 0; i < snap.n; i++)
-        bytes += snap.v[i]->file_bytes;
-    for (uint32_t i = 0; i < snap.n && st == ST_OK; i++) {
-        struct block *b = snap.v[i];
-        bool old = s->cfg.retention_ns && b->time_max < now_ns - s->cfg.retention_ns;
-        bool over = s->cfg.retention_bytes && bytes > s->cfg.retention_bytes;
-        if (!old && !over)
-            break;
-        bytes -= b->file_bytes;
-        st = retire(s, b, old ? "age" : "bytes", err);
-    }
-    for (uint32_t i = 0; i < snap.n; i++)
-        block_unref(snap.v[i]);
-    mem_free(snap.v);
-    if (st == ST_OK)
-        st = mark_the_unmarked(s, err);
-    metric_set(M_BLOCK_BYTES, (double)bytes);
-    if (s->sweep)
-        sweep_markers(s);
-    return st;
+    struct store *s = r->s;
+    r->leaving_bytes = retire_tidy(s);
+    sort_blocks(r);
+    for (uint32_t i = 0; i < r->wards.n; i++)
+        TRY(keep_within(r, &r->wards.v[i]));
+    if (s->cfg.retention_bytes)
+        TRY(shrink_to(r, s->cfg.retention_bytes, "bytes"));
+    TRY(shrink_to(r, disk_allows(r), "disk"));
+    expire_broken(r);
+    return retire_settle(s, r->err);
+}
+
+static void set_gauges(const struct retention *r)
+{
+    int64_t oldest = INT64_MAX;
+    for (uint32_t i = 0; i < r->n_blocks; i++)
+        if (!atomic_load(&r->blocks[i]->retired))
+            oldest = MIN(oldest, r->blocks[i]->time_min);
+    metric_set(M_OLDEST_BLOCK, oldest == INT64_MAX ? 0 : (double)oldest / (double)NS_PER_S);
+    metric_set(M_BLOCK_BYTES, (double)r->bytes);
 }
 
 enum status store_expire(struct store *s, int64_t now_ns, struct error *err)
 {
+    struct retention r = {.s = s, .now_ns = now_ns, .err = err};
+    arena_init(&r.arena, GIB);
+    ask_limits(&r);
     mutex_lock(&s->cut_lock);
-    enum status st = retention_run(s, now_ns, err);
+    enum status st = run(&r);
+    set_gauges(&r);
+    for (uint32_t i = 0; i < r.n_blocks; i++)
+        block_unref(r.blocks[i]);
+    mem_free(r.blocks);
+    if (s->sweep && s->n_unmarked == 0)
+        retire_sweep(s);
+    if (st == ST_OK)
+        retire_tidy(s);
     mutex_unlock(&s->cut_lock);
+    arena_done(&r.arena);
     return st;
 }

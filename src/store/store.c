@@ -34,6 +34,8 @@ static void store_free(struct store *s)
         epoch_unref(s->epochs[i]);
     mem_free(s->epochs);
     mem_free(s->unmarked);
+    mem_free(s->broken);
+    mem_free(s->leaving);
     epoch_unref(s->epoch);
     wal_done(&s->wal);
     datadir_close(s);

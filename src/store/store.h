@@ -15,19 +15,30 @@
 
 struct store;
 
+/* What a tenant's blocks may be; 0 = no bound. */
+struct store_keep {
+    int64_t age_ns;
+    uint64_t bytes;
+};
+
 struct store_config {
-    const char *dir;            /* created with mode 0700 when absent */
-    struct fs *fs;              /* &fs_real, or a simulator */
-    uint64_t head_bytes_max;    /* both epochs together; default 1/4 of memory */
-    uint64_t segment_bytes_max; /* of one log file */
-    uint64_t queue_bytes_max;   /* frames that wait for the disk */
-    uint64_t cache_bytes_max;   /* decoded parts of blocks; 0 = 1/16 of head_bytes_max */
-    int64_t retention_ns;       /* blocks older than this are removed; 0 = never */
-    uint64_t retention_bytes;   /* most bytes of blocks; 0 = no bound */
-    bool no_maintenance;        /* tests: no thread; store_cut and store_expire do the work */
-    bool cut_on_close;          /* everything is in blocks when store_close returns */
-    uint32_t tenants_max;       /* that write between two cuts; 0 = no bound */
-    int64_t log_retry_ns;       /* pause between tries to begin a new log; 0 = one second */
+    const char *dir;                 /* created with mode 0700 when absent */
+    struct fs *fs;                   /* &fs_real, or a simulator */
+    uint64_t head_bytes_max;         /* both epochs together; default 1/4 of memory */
+    uint64_t segment_bytes_max;      /* of one log file */
+    uint64_t queue_bytes_max;        /* frames that wait for the disk */
+    uint64_t cache_bytes_max;        /* decoded parts of blocks; 0 = 1/16 of head_bytes_max */
+    int64_t retention_ns;            /* blocks older than this are removed; 0 = never */
+    uint64_t retention_bytes;        /* most bytes of blocks, of all tenants; 0 = no bound */
+    uint32_t retention_disk_percent; /* of the file system in use by anybody; 0 = no bound */
+    /* What a tenant may keep, instead of retention_ns. NULL: the same for all. Called from any
+     * thread, no lock is held, while the store is open. */
+    void (*keep)(void *ctx, struct str tenant, struct store_keep *ret_keep);
+    void *keep_ctx;
+    bool no_maintenance;  /* tests: no thread; store_cut and store_expire do the work */
+    bool cut_on_close;    /* everything is in blocks when store_close returns */
+    uint32_t tenants_max; /* that write between two cuts; 0 = no bound */
+    int64_t log_retry_ns; /* pause between tries to begin a new log; 0 = one second */
 };
 
 /* Replays the log. Errors name the path and what to do (locked by another process, not writable,

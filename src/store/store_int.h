@@ -17,6 +17,23 @@ struct unmarked {
     char path[BLOCK_PATH_MAX];
 };
 
+/* A block that a marker lists and that cannot be served, until everything in it is too old. */
+struct broken {
+    uint64_t epoch;
+    int64_t until_ns; /* the end of its date */
+    char path[BLOCK_PATH_MAX];
+};
+static inline struct str broken_tenant(const struct broken *b)
+{
+    return str_head(str_from(b->path), str_find_char(str_from(b->path), '/'));
+}
+
+/* A block that left the view; its file goes with its last user. */
+struct leaving {
+    uint64_t bytes;
+    char path[BLOCK_PATH_MAX];
+};
+
 /* What a frame makes visible once it is durable. */
 struct commit_section {
     struct dataset *ds;
@@ -44,6 +61,7 @@ struct store {
     uint8_t id[16];
     uint64_t *done_epochs; /* sorted; of recover.c */
     uint32_t n_done_epochs;
+    uint64_t newest_cut; /* the highest of them that is not of a merge */
 
     struct gate gate;    /* guards the two below */
     struct epoch *epoch; /* takes new data; a reference */
@@ -70,10 +88,17 @@ struct store {
     struct block_target target;
     struct block_cache cache;
 
-    struct mutex cut_lock; /* one cut or retention at a time; guards the next three */
-    bool sweep;            /* there may be markers that name nothing any more */
+    struct mutex
+        cut_lock; /* one cut, retention or swap of a merge at a time; guards to n_merging */
+    bool sweep;   /* there may be markers that name nothing any more */
     struct unmarked *unmarked;
     uint32_t n_unmarked;
+    struct broken *broken;
+    uint32_t n_broken;
+    struct leaving *leaving;
+    uint32_t n_leaving;
+    struct block *const *merging; /* sources of the merge at work: retention leaves them alone */
+    uint32_t n_merging;
     pthread_t maintainer;
     bool maintaining;
     struct mutex wake_lock;
@@ -120,9 +145,19 @@ void cut_barrier(struct store *s, struct epoch *ep);
 void store_blocks_add_locked(struct store *s, struct block *b); /* takes the reference */
 int cut_drop_log(struct store *s, const struct epoch *ep);
 
-/* retention.c: removes what is too old, then what is too much, then markers of which all is gone.
- */
-enum status retention_run(struct store *s, int64_t now_ns, struct error *err);
+/* retire.c: blocks leave the view and the disk. Under cut_lock. */
+/* Its marker says it is gone, or will (full disk); then it goes. On failure it stays. */
+enum status retire_block(struct store *s, struct block *b, const char *reason, struct error *err);
+/* These leave, `in` (a reference, or NULL) comes, in one step. The caller has references. */
+void retire_out_of_view(struct store *s, struct block *const *blocks, uint32_t n, struct block *in);
+/* A block is gone, or will be, and the marker of its epoch does not call it retired yet. */
+void retire_remember(struct store *s, uint64_t epoch, struct str path);
+/* Writes all such markers. */
+enum status retire_settle(struct store *s, struct error *err);
+/* Removes folders of which nothing is left. Returns the bytes of files that are still held. */
+uint64_t retire_tidy(struct store *s);
+/* Removes markers that name nothing any more. Nothing is unsettled. */
+void retire_sweep(struct store *s);
 
 /* maintain.c: the thread that cuts and expires. */
 enum status maintain_start(struct store *s, struct error *err);
