@@ -61,6 +61,7 @@ struct config_limits {
     int64_t max_query_length_ns, max_nodes_default, max_nodes_max;
     bool max_nodes_on_select_merge_profile;
     int64_t retention_ns, compactor_retention_ns;
+    uint64_t retention_bytes; /* 0: no bound */
 };
 
 struct config {
@@ -79,6 +80,7 @@ struct config {
     uint64_t head_bytes;  /* 0: 1/4 of memory */
     uint64_t cache_bytes; /* 0: 1/16 of memory */
     uint64_t retention_bytes;
+    int64_t retention_disk_percent;
     int64_t max_tenants;
 
     uint64_t query_memory_bytes; /* 0: 1/4 of memory over the concurrency */

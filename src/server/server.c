@@ -1,6 +1,6 @@
 /* The server process from its first line to its last: see server.h.
  *
- *     flags, file ─► store (lock, replay) ─► overrides ─► ingest ─► query pool ─► HTTP
+ *     flags, file ─► overrides ─► store (lock, replay) ─► ingest ─► query pool ─► HTTP
  *
  * Before all this the profiler of the server itself is set up, which samples every thread that
  * starts after it; its own thread starts last and stops first.
@@ -53,6 +53,14 @@ static void make_parents(char *path)
     }
 }
 
+/* Of the store's threads. */
+static void tenant_keeps(void *ctx, struct str tenant, struct store_keep *ret_keep)
+{
+    struct config_limits l;
+    overrides_limits(ctx, tenant, &l);
+    *ret_keep = (struct store_keep){config_limits_retention_ns(&l), l.retention_bytes};
+}
+
 static enum status open_store(struct server *s, struct error *err)
 {
     const struct config *c = s->config;
@@ -71,6 +79,9 @@ static enum status open_store(struct server *s, struct error *err)
         .cache_bytes_max = c->cache_bytes ? c->cache_bytes : machine_memory_bytes() / 16,
         .retention_ns = config_limits_retention_ns(&c->limits),
         .retention_bytes = c->retention_bytes,
+        .retention_disk_percent = (uint32_t)MIN(MAX(c->retention_disk_percent, 0), 100),
+        .keep = tenant_keeps,
+        .keep_ctx = s->overrides,
         .tenants_max = (uint32_t)MIN(MAX(c->max_tenants, 0), INT32_MAX),
         .cut_on_close = true,
     };
@@ -163,14 +174,14 @@ static enum status start(struct server *s, struct route_list *routes, struct err
 {
     uint32_t processors = machine_processors();
     TRY(self_profile_begin(s->config, &s->self_profile, err));
-    enum status st = open_store(s, err);
-    if (st != ST_OK)
-        return error_wrap(err, st, "error initialising module: storage");
-    st = overrides_open(s->config, &s->overrides, err);
+    enum status st = overrides_open(s->config, &s->overrides, err);
     if (st == ST_OK)
         st = overrides_start(s->overrides, err);
     if (st != ST_OK)
         return error_wrap(err, st, "error initialising module: runtime-config");
+    st = open_store(s, err); /* retention asks for the limits of tenants from the first moment */
+    if (st != ST_OK)
+        return error_wrap(err, st, "error initialising module: storage");
     st = open_refusals(s, err);
     if (st != ST_OK)
         return error_wrap(err, st, "error initialising module: distributor");
@@ -195,8 +206,8 @@ static void stop(struct server *s)
     query_pool_stop(s->queries);
     ingest_free(s->ingest);
     refusals_close(s->refusals);
-    overrides_close(s->overrides);
     store_close(s->store);
+    overrides_close(s->overrides);
     self_profile_end(s->self_profile);
 }
 
