@@ -1,4 +1,4 @@
-/* Connect unary RPC: see connect.h.
+/* RPC: see connect.h. Here is the form of Connect, and what it shares with gRPC (grpc.c).
  *
  *     Content-Type ─► Content-Encoding ─► Connect-Protocol-Version ─► Connect-Timeout-Ms
  *       415 else        501 else             400 if not 1               400 if no number
@@ -16,14 +16,14 @@
 #include "codec/gzip.h"
 #include "codec/json.h"
 #include "net/media_type.h"
+#include "net/rpc_int.h"
 
 #define MESSAGE_BYTES_MAX (16 * MIB)
-#define RESPONSE_BYTES_MAX (512 * MIB)
 enum { ERROR_BYTES_MAX = 8 * ERROR_MSG_MAX, TIMEOUT_DIGITS_MAX = 10 };
 
 static const struct http_header accept_encoding = {{"Accept-Encoding", 15}, {"gzip", 4}};
 
-static uint64_t message_max(const struct connect_method *m)
+uint64_t rpc_message_max(const struct connect_method *m)
 {
     return m->message_bytes_max ? m->message_bytes_max : MESSAGE_BYTES_MAX;
 }
@@ -52,8 +52,10 @@ static void reply_error(struct http_request *rq, enum status code, struct str me
 /* Not a protocol we speak: the types we do speak, no body. */
 static void reply_415(struct http_request *rq)
 {
-    static const struct http_header accept_post = {{"Accept-Post", 11},
-        {"application/json, application/json; charset=utf-8, application/proto", 68}};
+    static const struct http_header accept_post = {STR("Accept-Post"),
+        STR("application/grpc, application/grpc+json, application/grpc+proto, "
+            "application/grpc-web, application/grpc-web+json, application/grpc-web+proto, "
+            "application/json, application/json; charset=utf-8, application/proto")};
     struct http_response rs = {
         .status = 415, .more_headers = &accept_post, .n_more_headers = 1, .gzip = HTTP_GZIP_NEVER};
     http_reply(rq, &rs);
@@ -61,13 +63,16 @@ static void reply_415(struct http_request *rq)
 
 void connect_fail(struct connect_call *call, const struct error *err)
 {
+    if (call->form != RPC_CONNECT) {
+        grpc_fail(call->rq, call->form, err);
+        return;
+    }
     reply_error(call->rq, err->code, error_str(err));
 }
 
-/* Tokens between commas and blanks; one with a q-value is another token, as in the reference. */
-static bool accepts_gzip(const struct http_request *rq)
+bool rpc_accepts_gzip(const struct http_request *rq, struct str header)
 {
-    struct str rest = http_header_get(rq, STR("Accept-Encoding"));
+    struct str rest = http_header_get(rq, header);
     while (rest.n > 0) {
         size_t n = 0;
         while (n < rest.n && rest.p[n] != ',' && rest.p[n] != ' ')
@@ -79,21 +84,30 @@ static bool accepts_gzip(const struct http_request *rq)
     return false;
 }
 
+void rpc_encode(const struct connect_call *call, const void *response, struct buf *out)
+{
+    if (call->json)
+        msg_encode_json(call->method->response, response, out);
+    else
+        msg_encode_proto(call->method->response, response, out);
+}
+
 void connect_reply(struct connect_call *call, const void *response)
 {
     struct http_request *rq = call->rq;
+    if (call->form != RPC_CONNECT) {
+        grpc_reply(call, response);
+        return;
+    }
     struct http_response rs = {.status = 200,
         .content_type = call->json ? STR("application/json") : STR("application/proto"),
         .more_headers = &accept_encoding,
         .n_more_headers = 1,
         .gzip = HTTP_GZIP_NEVER};
-    if (call->request_was_gzip || accepts_gzip(rq))
+    if (call->request_was_gzip || rpc_accepts_gzip(rq, STR("Accept-Encoding")))
         rs.gzip = HTTP_GZIP_ALWAYS;
-    buf_init(&rs.body, RESPONSE_BYTES_MAX);
-    if (call->json)
-        msg_encode_json(call->method->response, response, &rs.body);
-    else
-        msg_encode_proto(call->method->response, response, &rs.body);
+    buf_init(&rs.body, RPC_RESPONSE_BYTES_MAX);
+    rpc_encode(call, response, &rs.body);
     if (rs.body.failed) {
         buf_done(&rs.body);
         reply_error(rq, ST_RESOURCE_EXHAUSTED, STR("response is too large"));
@@ -104,10 +118,19 @@ void connect_reply(struct connect_call *call, const void *response)
 
 void connect_too_large(struct http_request *rq, uint64_t seen, uint64_t max)
 {
-    char text[100];
-    int n = snprintf(text, sizeof text, "message size %llu is larger than configured max %llu",
-        (unsigned long long)seen, (unsigned long long)max);
-    reply_error(rq, ST_RESOURCE_EXHAUSTED, str_make(text, (size_t)n));
+    struct error err;
+    bool json;
+    enum rpc_form form;
+    bool grpc = grpc_content_type(rq, &json, &form);
+    if (grpc && seen > CONNECT_FRAMING_BYTES)
+        seen -= CONNECT_FRAMING_BYTES;
+    if (rq->route) /* the route's own maximum has room for framing */
+        max = MIN(max, rpc_message_max(rq->route->ctx));
+    (void)rpc_too_large(seen, max, &err);
+    if (grpc)
+        grpc_fail(rq, form, &err);
+    else
+        reply_error(rq, err.code, error_str(&err));
 }
 
 /* ── the request ── */
@@ -132,12 +155,19 @@ static bool read_content_type(const struct http_request *rq, bool *ret_json)
     return true;
 }
 
-static enum status read_encoding(struct connect_call *call, struct error *err)
+enum status rpc_too_large(uint64_t size, uint64_t max, struct error *err)
 {
-    struct str value = http_header_get(call->rq, STR("Content-Encoding"));
-    call->request_was_gzip = str_eq_nocase(value, STR("gzip"));
-    if (value.n == 0 || call->request_was_gzip || str_eq_nocase(value, STR("identity")))
+    FAIL(err, ST_RESOURCE_EXHAUSTED, "message size %llu is larger than configured max %llu",
+        (unsigned long long)size, (unsigned long long)max);
+}
+
+enum status rpc_read_encoding(struct str value, bool *ret_gzip, struct error *err)
+{
+    bool gzip = str_eq_nocase(value, STR("gzip"));
+    if (value.n == 0 || gzip || str_eq_nocase(value, STR("identity"))) {
+        *ret_gzip = gzip;
         return ST_OK;
+    }
     FAIL(err, ST_UNIMPLEMENTED, "unknown compression \"%.*s\": supported encodings are gzip",
         STR_ARG(str_head(value, 100)));
 }
@@ -168,9 +198,9 @@ static enum status read_timeout(struct connect_call *call, struct error *err)
     return ST_OK;
 }
 
-static enum status inflate(
-    struct connect_call *call, uint64_t max, struct str *body, struct error *err)
+enum status rpc_inflate(struct connect_call *call, struct str *body, struct error *err)
 {
+    uint64_t max = rpc_message_max(call->method);
     if (!gzip_detect(*body))
         FAIL(err, ST_INVALID_ARGUMENT, "get decompressor: gzip: invalid header");
     enum status st = gzip_inflate(*body, max, call->arena, body, err);
@@ -179,27 +209,38 @@ static enum status inflate(
     return st == ST_OK ? st : error_wrap(err, st, "decompress");
 }
 
-/* An empty body is never compressed, whatever the header says. */
-static enum status read_message(struct connect_call *call, void **ret_message, struct error *err)
+enum status rpc_decode(
+    struct connect_call *call, struct str body, void **ret_message, struct error *err)
 {
-    uint64_t max = message_max(call->method);
-    struct str body = call->rq->body;
-    if (body.n > max)
-        FAIL(err, ST_RESOURCE_EXHAUSTED, "message size %zu is larger than configured max %llu",
-            body.n, (unsigned long long)max);
-    if (call->request_was_gzip && body.n > 0)
-        TRY(inflate(call, max, &body, err));
     enum status st = (call->json ? msg_decode_json : msg_decode_proto)(
         call->method->request, body, call->arena, ret_message, err);
     return st == ST_OK ? st : error_wrap(err, st, "unmarshal message");
 }
 
-static enum status read_call(struct connect_call *call, void **ret_message, struct error *err)
+/* An empty body is never compressed, whatever the header says. */
+static enum status read_message(struct connect_call *call, void **ret_message, struct error *err)
 {
-    TRY(read_encoding(call, err));
+    uint64_t max = rpc_message_max(call->method);
+    struct str body = call->rq->body;
+    if (body.n > max)
+        return rpc_too_large(body.n, max, err);
+    if (call->request_was_gzip && body.n > 0)
+        TRY(rpc_inflate(call, &body, err));
+    return rpc_decode(call, body, ret_message, err);
+}
+
+static enum status read_connect(struct connect_call *call, void **ret_message, struct error *err)
+{
+    struct str encoding = http_header_get(call->rq, STR("Content-Encoding"));
+    TRY(rpc_read_encoding(encoding, &call->request_was_gzip, err));
     TRY(read_version(call->rq, err));
     TRY(read_timeout(call, err));
-    TRY(read_message(call, ret_message, err));
+    return read_message(call, ret_message, err);
+}
+
+static enum status read_call(struct connect_call *call, void **ret_message, struct error *err)
+{
+    TRY((call->form == RPC_CONNECT ? read_connect : grpc_read)(call, ret_message, err));
     if (call->deadline_mono_ns && clock_mono_ns() >= call->deadline_mono_ns)
         FAIL(err, ST_DEADLINE_EXCEEDED, "deadline exceeded");
     return ST_OK;
@@ -215,8 +256,9 @@ static void tell_refused(
 void connect_handle(struct http_request *rq, void *method)
 {
     bool json;
+    enum rpc_form form = RPC_CONNECT;
     struct error err;
-    if (!read_content_type(rq, &json)) {
+    if (!grpc_content_type(rq, &json, &form) && !read_content_type(rq, &json)) {
         (void)error_set(
             &err, ST_INVALID_ARGUMENT, __FILE__, __LINE__, "the Content-Type is not supported");
         tell_refused(method, rq, &err);
@@ -225,10 +267,13 @@ void connect_handle(struct http_request *rq, void *method)
     }
     struct connect_call *call = ARENA_NEW(&rq->arena, struct connect_call);
     if (!call) {
-        reply_error(rq, ST_RESOURCE_EXHAUSTED, STR("out of memory for the request"));
+        (void)error_set(
+            &err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__, "out of memory for the request");
+        connect_fail(&(struct connect_call){.rq = rq, .form = form}, &err);
         return;
     }
-    *call = (struct connect_call){.rq = rq, .method = method, .arena = &rq->arena, .json = json};
+    *call = (struct connect_call){
+        .rq = rq, .method = method, .arena = &rq->arena, .form = form, .json = json};
     void *message;
     if (read_call(call, &message, &err) == ST_OK) {
         call->method->fn(call, message, call->method->ctx);

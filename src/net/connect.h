@@ -1,4 +1,5 @@
-/* Connect unary RPC over any HTTP version: content types, compression, deadlines, error bodies.
+/* Unary RPC over any HTTP version, as Connect, gRPC or gRPC-Web, whichever the content type names:
+ * compression, deadlines, errors.
  *
  * A method is one row of a table; its function gets a decoded request and ends the call exactly
  * once, now or later and from any thread, with connect_reply or connect_fail. Facts of the
@@ -9,12 +10,15 @@
 #include "codec/msg.h"
 #include "net/http.h"
 
+enum rpc_form { RPC_CONNECT, RPC_GRPC, RPC_GRPC_WEB, RPC_GRPC_WEB_TEXT };
+
 struct connect_call {
     struct http_request *rq;
     const struct connect_method *method;
     struct arena *arena;      /* = &rq->arena */
-    int64_t deadline_mono_ns; /* 0: none (Connect-Timeout-Ms) */
-    bool json;                /* else proto */
+    int64_t deadline_mono_ns; /* 0: none (Connect-Timeout-Ms, grpc-timeout) */
+    enum rpc_form form;
+    bool json; /* else proto */
     bool request_was_gzip;
 };
 
@@ -31,13 +35,17 @@ struct connect_method {
     void (*refused)(struct http_request *rq, const struct error *err, void *ctx);
 };
 
+/* What a body may have besides its message: the framing of gRPC. For http_route.body_bytes_max. */
+enum { CONNECT_FRAMING_BYTES = 5 };
+
 /* Route handler; route.ctx is the const struct connect_method. Register methods as HTTP_M_POST. */
 void connect_handle(struct http_request *rq, void *method);
-/* For http_route.too_large of such routes: 429 resource_exhausted. */
+/* For http_route.too_large of such routes: resource_exhausted. */
 void connect_too_large(struct http_request *rq, uint64_t seen, uint64_t max);
 
 void connect_reply(struct connect_call *call, const void *response);
-/* {"code":…,"message":…} as application/json, never compressed, status by the code's table. */
+/* Connect: {"code":…,"message":…} as application/json, never compressed, status by the code's
+ * table; gRPC: in the trailers. */
 void connect_fail(struct connect_call *call, const struct error *err);
 
 #endif

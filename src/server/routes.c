@@ -21,7 +21,8 @@ void route_add_method(struct route_list *l, const struct connect_method *m)
         .handler = connect_handle,
         .ctx = own,
         .too_large = connect_too_large,
-        .body_bytes_max = own->message_bytes_max ? own->message_bytes_max : 16 * MIB,
+        .body_bytes_max = (own->message_bytes_max ? own->message_bytes_max : 16 * MIB) +
+                          CONNECT_FRAMING_BYTES,
     };
     route_add(l, &r);
 }

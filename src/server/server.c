@@ -155,6 +155,7 @@ static enum status start_http(
     render_http_routes(s, routes);
     ops_http_routes(s, routes);
     info_rpc_routes(s, routes);
+    health_rpc_routes(s, routes);
     settings_rpc_routes(s, routes);
     enum status st = http_server_start(&cfg, routes->v, routes->n, &s->http, err);
     if (st != ST_OK && err->os_errno == EADDRINUSE)

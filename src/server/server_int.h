@@ -58,6 +58,7 @@ void querier_rpc_routes(struct server *s, struct route_list *l);
 void render_http_routes(struct server *s, struct route_list *l);
 void ops_http_routes(struct server *s, struct route_list *l);
 void info_rpc_routes(struct server *s, struct route_list *l);
+void health_rpc_routes(struct server *s, struct route_list *l);
 void settings_rpc_routes(struct server *s, struct route_list *l);
 
 #endif

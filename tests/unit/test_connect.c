@@ -197,7 +197,7 @@ static void test_content_types(void **state)
         "application/json; charset=\"utf-8\""};
     static const char *const bad[] = {"text/plain", "", "application/json; charset=latin1",
         "application/json; x=y", "application/json; charset=utf-8; x=y",
-        "application/proto; charset=utf-8", "application/connect+json", "application/grpc",
+        "application/proto; charset=utf-8", "application/connect+json", "application/grpcx",
         "application/jsonp", "application/json, text/plain", "/", ";"};
     request.n_headers = 1;
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -214,7 +214,9 @@ static void test_content_types(void **state)
         assert_int_equal(last.status, 415);
         assert_body(STR_EMPTY);
         assert_true(str_eq(reply_header(STR("Accept-Post")),
-            STR("application/json, application/json; charset=utf-8, application/proto")));
+            STR("application/grpc, application/grpc+json, application/grpc+proto, "
+                "application/grpc-web, application/grpc-web+json, application/grpc-web+proto, "
+                "application/json, application/json; charset=utf-8, application/proto")));
     }
     assert_int_equal(seen.n, ARRAY_LEN(good));
 }

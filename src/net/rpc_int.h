@@ -1,0 +1,31 @@
+/* Private to net: what the forms of a call have in common (connect.c) and the gRPC forms (grpc.c).
+ * A form reads its headers and its body into one message, and writes a message or an error. */
+#ifndef NET_RPC_INT_H
+#define NET_RPC_INT_H
+
+#include "net/connect.h"
+
+#define RPC_RESPONSE_BYTES_MAX (512 * MIB)
+enum { RPC_GZIP_LEVEL = 4 };
+
+uint64_t rpc_message_max(const struct connect_method *m);
+/* Tokens between commas and blanks; one with a q-value is another token, as in the reference. */
+bool rpc_accepts_gzip(const struct http_request *rq, struct str header);
+/* "gzip", "identity" or nothing; else ST_UNIMPLEMENTED. */
+enum status rpc_read_encoding(struct str value, bool *ret_gzip, struct error *err);
+/* At most the method's maximum, before and after. */
+enum status rpc_inflate(struct connect_call *call, struct str *body, struct error *err);
+enum status rpc_too_large(uint64_t size, uint64_t max, struct error *err);
+enum status rpc_decode(
+    struct connect_call *call, struct str body, void **ret_message, struct error *err);
+/* Into out, which fails by its limit. */
+void rpc_encode(const struct connect_call *call, const void *response, struct buf *out);
+
+/* One of the gRPC content types: *ret_json, *ret_form. */
+bool grpc_content_type(const struct http_request *rq, bool *ret_json, enum rpc_form *ret_form);
+enum status grpc_read(struct connect_call *call, void **ret_message, struct error *err);
+void grpc_reply(struct connect_call *call, const void *response);
+/* For a call that was not read, too. */
+void grpc_fail(struct http_request *rq, enum rpc_form form, const struct error *err);
+
+#endif
