@@ -52,7 +52,7 @@
     X(WAL_BATCH_FRAMES, METRIC_HISTOGRAM, "everflame_wal_batch_frames", "",                        \
         "1,2,4,8,16,32,64,128", "Requests made durable by one fdatasync.")                         \
     X(WAL_FAILURES, METRIC_COUNTER, "everflame_wal_failures_total", "op", "",                      \
-        "Failed writes and syncs of the log.")                                                     \
+        "Failed openings, writes and syncs of the log.")                                           \
     X(WAL_DAMAGE, METRIC_COUNTER, "everflame_wal_damaged_batches_total", "", "",                   \
         "Batches skipped at replay because of damage.")                                            \
     X(WAL_TORN, METRIC_COUNTER, "everflame_wal_torn_tails_total", "", "",                          \

@@ -79,16 +79,8 @@ bool wal_head_parse(struct str data, struct wal_head *ret_head)
     return true;
 }
 
-int wal_segment_open(struct wal *w, uint64_t epoch, uint32_t segment)
+static int make_segment(struct wal *w, const char *path)
 {
-    char name[WAL_NAME_MAX], path[WAL_PATH_MAX];
-    ASSERT(!w->file);
-    if (segment == 0)
-        w->durable = 0;
-    w->epoch = epoch;
-    w->segment = segment;
-    wal_segment_name(name, epoch, segment);
-    ASSERT(fs_path(path, sizeof path, w->dir, name));
     int e = w->fs->file_open(w->fs, path, FS_CREATE, &w->file);
     if (e)
         return e;
@@ -97,9 +89,22 @@ int wal_segment_open(struct wal *w, uint64_t epoch, uint32_t segment)
     e = w->fs->file_write(w->fs, w->file, 0, w->batch.p, w->batch.n);
     if (!e)
         e = w->fs->file_sync(w->fs, w->file);
-    if (!e)
-        e = w->fs->dir_sync(w->fs, w->dir);
+    return e ? e : w->fs->dir_sync(w->fs, w->dir);
+}
+
+int wal_segment_open(struct wal *w, uint64_t epoch, uint32_t segment)
+{
+    char name[WAL_NAME_MAX], path[WAL_PATH_MAX];
+    ASSERT(!w->file);
+    if (segment == 0)
+        w->durable = 0;
+    w->epoch = epoch;
+    w->segment = segment;
     w->offset = WAL_HEAD_BYTES;
+    wal_segment_name(name, epoch, segment);
+    ASSERT(fs_path(path, sizeof path, w->dir, name));
+    int e = make_segment(w, path);
+    metric_add(M_WAL_FAILURES, e != 0, STR("open"));
     return e;
 }
 

@@ -12,11 +12,18 @@ queries alone:
     unanswered at the kill  whole and once, or not at all; what it was found to be it stays
     anything else           not there: no other time, label set, profile type, stack or value
 
+Some uploads go to tenants of their own, with times that the retention is about to pass: they must be there until
+then, may go afterwards, whole, and never come back.
+
 A round starts the server, checks everything since the first round (from the 30th on only every tenth round
 does, the others what the last three rounds uploaded), loads and kills. Some kills hit a server that is just
-starting (replay, the cut of what earlier rounds left) or is asked to stop (the cut at shutdown), some just
-when a log or a marker appears or goes. The head is small, so that cuts happen under load too. Nothing a kill
-leaves may be called damaged.
+starting (replay, the cut of what earlier rounds left, retention) or is asked to stop (the cut at shutdown), some
+just when a log, a block or a marker appears or goes. The head is small, so that cuts happen under load too. Nothing
+a kill leaves may be called damaged.
+
+What a kill met is read off the disk and the log of the dead server: blocks without a marker, a marker beside its
+log, files half written (cut); some expired blocks gone and some not, or called retired and still there
+(retention); no word of a finished replay. Twenty rounds or more must have met each of them.
 
 Standard library only. The last line is 'N passed, N failed'; a round is a case. The seed is printed, but
 which upload meets the kill is up to the scheduler.
@@ -42,9 +49,11 @@ sys.path.insert(0, os.path.dirname(HERE))
 from query import CPU, Wrong, flame, rpc  # noqa: E402
 from server import OLD_DATA, Server  # noqa: E402
 
-T0 = 1795000000000  # ms; upload i is at T0 + i seconds
+T0 = (int(time.time()) // 3600 - 24) * 3600000  # ms; upload i is at T0 + i seconds
 UPLOADERS, TENANTS, PER_ROUND = 8, ("red", "green", "blue"), 4000
-FLAGS = OLD_DATA + ["-store.head-bytes=24MB"]
+EXPIRING, DAYS, SOON_MS = tuple("old-%d" % i for i in range(8)), 30, 1500
+FLAGS = [f for f in OLD_DATA if "retention" not in f and "lookback" not in f] + [
+    "-store.head-bytes=24MB", "-retention-period=%dd" % DAYS, "-querier.max-query-lookback=%dd" % (2 * DAYS)]
 GROUP = ["service_name", "kind", "controller", "user"]
 SAMPLES = "process_cpu:samples:count:cpu:nanoseconds"
 HEAP = "memory:inuse_space:bytes::"
@@ -352,12 +361,65 @@ def same(have, want, what):
     raise Wrong("%s: %d differences\n    %s" % (what, len(lines), "\n    ".join(lines[:10])))
 
 
+class Expiring:
+    """Uploads that the retention is about to pass: {tenant: {ms: value}}."""
+
+    def __init__(self):
+        self.lock, self.last, self.counts = threading.Lock(), 0, collections.Counter()
+        self.stored, self.open = {t: {} for t in EXPIRING}, {t: {} for t in EXPIRING}
+
+    def upload(self, client, rng):
+        u = Upload(0, rng.choice(EXPIRING))
+        with self.lock:  # no two have one time
+            self.last = u.ms = max(self.last + 1, expired_ms() + SOON_MS)
+        value = u.ms % 997 + 1
+        u.target, u.headers = ingest_target("expiring.cpu", u.ms), {}
+        u.body = b"main;old %d\n" % value
+        answer = client.send(u)
+        self.counts[str(answer)] += 1
+        if answer == 200:
+            self.stored[u.tenant][u.ms] = value * 10000000
+        elif answer == "unanswered":
+            self.open[u.tenant][u.ms] = value * 10000000
+        elif answer not in ("unsent", 400, 422, 429, 503):
+            raise Wrong("an upload of %s was answered %s: %s" % (u.tenant, answer, client.text[:500]))
+
+    def check(self, s):
+        """What is due may be gone; what is not is there; what was gone, or never was, does not come."""
+        for tenant in EXPIRING:
+            stored, due = self.stored[tenant], expired_ms()
+            have = self.read(s, tenant)
+            for ms, value in have.items():
+                if stored.get(ms, self.open[tenant].get(ms)) != value:
+                    raise Wrong("%s has %r at %d, not %r" % (tenant, value, ms, stored.get(ms)))
+            gone = [ms for ms in stored if ms not in have]
+            if any(ms > due for ms in gone):
+                raise Wrong("%s: %r is gone before its time, %d" % (tenant, max(gone), due))
+            self.counts["expired"] += len(gone)
+            self.stored[tenant], self.open[tenant] = have, {}
+
+    @staticmethod
+    def read(s, tenant):
+        out, start, end = {}, expired_ms() - 40 * 60000, expired_ms() + 60000
+        for kind in datasets(s, tenant, start, end):
+            q = {"profileTypeID": kind, "labelSelector": "{}", "start": start, "end": end, "step": 0.001}
+            for one in rpc(s, "SelectSeries", q, tenant).get("series", []):
+                out.update((int(p["timestamp"]), p["value"]) for p in one.get("points", []))
+        return out
+
+
+def expired_ms():
+    """What is older may go."""
+    return int(time.time() * 1000) - DAYS * 86400000
+
+
 # A round.
 
 
 class Load:
-    def __init__(self, server, ledger, recording, seed):
+    def __init__(self, server, ledger, recording, expiring, seed):
         self.server, self.ledger, self.recording, self.seed = server, ledger, recording, seed
+        self.expiring = expiring
         self.over = threading.Event()  # set before the kill
         self.left, self.errors = PER_ROUND, []
         self.threads = [threading.Thread(target=self.guard, args=(self.upload_all, i)) for i in range(UPLOADERS)]
@@ -388,7 +450,10 @@ class Load:
         client = Client(self.server.port)
         while not self.over.is_set() and self.left > 0:
             self.left -= 1
-            self.upload(client, self.make(rng))
+            if rng.random() < 0.05:
+                self.expiring.upload(client, rng)
+            else:
+                self.upload(client, self.make(rng))
 
     def upload(self, client, u):
         while True:
@@ -434,28 +499,71 @@ def complaints(s):
         raise Wrong("after kills the server complains:\n    " + "\n    ".join(bad[-10:]))
 
 
-def wait_for_change(folders, seconds):
-    """Until a file appears in one of them or goes."""
-    def listed():
-        return [sorted(os.listdir(f)) if os.path.isdir(f) else None for f in folders]
-    before, until = listed(), time.monotonic() + seconds
-    while listed() == before and time.monotonic() < until:
+# What a kill meets.
+
+
+def files_below(folder):
+    return {os.path.relpath(os.path.join(d, n), folder) for d, _, names in os.walk(folder) for n in names}
+
+
+def markers(data):
+    """{epoch}, {paths of blocks}, {paths of retired blocks}"""
+    epochs, blocks, retired = set(), set(), set()
+    for name in files_below(os.path.join(data, "epochs")):
+        epochs.add(name.split(".")[0])
+        with open(os.path.join(data, "epochs", name), encoding="utf-8") as f:
+            for line in f:
+                words = line.split()
+                if words[0] == "block":
+                    blocks.add(words[3])
+                elif words[0] == "retired":
+                    retired.add(words[1])
+    return epochs, blocks, retired
+
+
+def note_kill(s, log_from, met):
+    """Counts what the dead server was in the middle of, as its directory and its log show."""
+    epochs, blocks, retired = markers(s.data)
+    files, logs = files_below(os.path.join(s.data, "blocks")), files_below(os.path.join(s.data, "wal"))
+    half = files_below(os.path.join(s.data, "tmp"))
+    log = s.logged()[log_from:]
+    met["cut: a block half written"] += any(n.endswith(".efb") for n in half)
+    met["cut: blocks without a marker"] += bool(files - blocks - retired)
+    met["cut: a marker beside its log"] += any(n.split("-")[0] in epochs for n in logs)
+    met["retention: called retired, still there"] += bool(files & retired)
+    met["retention: some gone, some not"] += "block retired" in log and any(
+        b.startswith(EXPIRING) for b in blocks & files)
+    met["replay: not over"] += bool(logs) and "write-ahead log replayed" not in log
+
+
+def wait_for(condition, seconds):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
         pass
 
 
-def kill_while_starting(s, rng):
-    """At a random moment, or just when a log or marker appears or goes: in the middle of a cut."""
-    delay, watched = rng.uniform(0, 0.06), []
-    if rng.random() < 0.6:
-        delay, watched = rng.uniform(0, 0.001), [[s.data + "/epochs"], [s.data + "/wal"]][rng.randrange(2)]
+def moment_of(s, what, rng):
+    """Returns when the starting server is at it, or at a random moment."""
+    if what == "replay":
+        time.sleep(rng.uniform(0, 0.02))
+        return
+    below = os.path.join(s.data, {"marker": "epochs", "log": "wal", "blocks": "blocks", "expiry": "blocks"}[what])
+    before = files_below(below)
+    if what == "expiry":
+        wait_for(lambda: before.difference(files_below(below)) or before.update(files_below(below)), 1.5)
+    else:
+        wait_for(lambda: files_below(below) != before, 1.5)
+    time.sleep(rng.choice((0, 0, rng.uniform(0, 0.003))))
+
+
+def kill_while_starting(s, rng, what, met):
+    begun = os.path.getsize(s.log) if os.path.exists(s.log) else 0
 
     def strike():
         while s.process is None:
             time.sleep(0.0005)
         process = s.process
-        if watched:
-            wait_for_change(watched, 1.5)
-        time.sleep(delay)
+        moment_of(s, what, rng)
         process.kill()
 
     t = threading.Thread(target=strike)
@@ -468,14 +576,21 @@ def kill_while_starting(s, rng):
     if s.process:
         s.process.wait()
         s.process = None
+    note_kill(s, begun, met)
 
 
-def one_round(s, ledger, recording, rng, way, everything):
+MOMENTS = ("blocks", "expiry", "replay", "expiry", "marker", "log")
+
+
+def one_round(s, ledgers, recording, rng, way, everything, met):
+    ledger, expiring = ledgers
+    begun = os.path.getsize(s.log) if os.path.exists(s.log) else 0
     s.start()
     ledger.check(s) if everything else ledger.check_last_rounds(s)
+    expiring.check(s)
     ledger.next_round()
     complaints(s)
-    load = Load(s, ledger, recording, rng.random())
+    load = Load(s, ledger, recording, expiring, rng.random())
     time.sleep(rng.uniform(0.05, 0.7))
     load.over.set()
     if way == "stopping":
@@ -483,15 +598,18 @@ def one_round(s, ledger, recording, rng, way, everything):
         time.sleep(rng.uniform(0, 0.08))
     s.kill()
     load.join()
-    for _ in range(2 if way == "starting" else 0):
-        kill_while_starting(s, rng)
+    note_kill(s, begun, met)
+    if way == "starting":
+        for what in rng.sample(MOMENTS, 3):
+            kill_while_starting(s, rng, what, met)
 
 
-def finish(s, ledger):
+def finish(s, ledger, expiring):
     """What the last kill left; and the same after a stop that was not a kill."""
     for _ in range(2):
         s.start()
         ledger.check(s)
+        expiring.check(s)
         complaints(s)
         code = s.stop()
         if code:
@@ -505,17 +623,20 @@ def main():
     p.add_argument("--seed", type=int, default=struct.unpack("<I", os.urandom(4))[0])
     a = p.parse_args()
     print("seed %d" % a.seed, flush=True)
-    rng, ledger, recording = random.Random(a.seed), Ledger(), Recording(a.build)
+    rng, ledger, recording, expiring = random.Random(a.seed), Ledger(), Recording(a.build), Expiring()
     s = Server(a.build, FLAGS)
     passed = failed = 0
-    ways = collections.Counter()
+    ways, met = collections.Counter(), collections.Counter()
     try:
         for n in range(a.rounds):
-            way = ("loaded", "starting", "loaded", "stopping", "loaded")[n % 5]
+            way = ("loaded", "starting", "loaded", "stopping", "starting")[n % 5]
             ways[way] += 1
-            one_round(s, ledger, recording, rng, way, n < 30 or n % 10 == 0)
+            one_round(s, (ledger, expiring), recording, rng, way, n < 30 or n % 10 == 0, met)
             passed += 1
-        finish(s, ledger)
+        finish(s, ledger, expiring)
+        for part in ("cut", "retention", "replay"):
+            if a.rounds >= 20 and not sum(n for what, n in met.items() if what.startswith(part)):
+                raise Wrong("no kill met the %s" % part)
         passed += 1
     except Exception as x:  # the state is no longer known: no further rounds
         failed += 1
@@ -523,7 +644,8 @@ def main():
     finally:
         s.stop()
         shutil.rmtree(s.dir, ignore_errors=True)
-    print("%d uploads, %s; kills %s" % (ledger.number, dict(ledger.counts), dict(ways)))
+    print("%d uploads, %s; rounds %s" % (ledger.number, dict(ledger.counts), dict(ways)))
+    print("expiring %s; kills met %s" % (dict(expiring.counts), dict(met)))
     print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
 
