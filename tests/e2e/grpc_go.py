@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Every RPC by the real clients connect-go and grpc-go, in every form and over every HTTP version that they speak:
+all answers are the bytes that Connect over HTTP/1.1 gives, which test_rpc.py has checked.
+
+    tests/e2e/grpc_go.py [BUILD_DIRECTORY]
+
+grpc/go.mod and grpc/go.sum pin the clients; modules and build results are kept in build/e2e-cache. A missing Go is a
+failure. The last line is 'N passed, N failed'.
+"""
+import base64
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
+from sdk import CACHE, Report, run, tool  # noqa: E402
+from test_rpc import CASES, CPU, ERRORS, QUERIER, RANGE, SIDE, T0, upload  # noqa: E402
+from protolite import Schema, sized, tag  # noqa: E402
+from server import OLD_DATA, Server  # noqa: E402
+
+FOLDER = os.path.join(CACHE, "grpc")
+ENV = {"GOMODCACHE": os.path.join(FOLDER, "mod"), "GOCACHE": os.path.join(FOLDER, "cache"),
+       "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
+HEALTH = "/grpc.health.v1.Health/Check"
+PUSH = "/push.v1.PusherService/Push"
+TENANT = {"X-Scope-OrgID": "t"}
+# connect-go speaks gRPC over HTTP/1.1 as the reference's command line does.
+FORMS = [(client, protocol, http, gzip)
+         for client, protocol in (("connect-go", "connect"), ("connect-go", "grpc"), ("connect-go", "grpcweb"),
+                                  ("grpc-go", "grpc"))
+         for http in (1, 2) for gzip in (False, True) if client == "connect-go" or http == 2]
+
+
+class Clients:
+    """The program with the clients: one call a line."""
+
+    def __init__(self, address):
+        program = os.path.join(FOLDER, "clients")
+        os.makedirs(FOLDER, exist_ok=True)
+        run([tool("go", "Go 1.26 or newer"), "build", "-o", program, "."], "go build", cwd=os.path.join(HERE, "grpc"),
+            env=dict(os.environ, **ENV))
+        self.address = address
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+    def call(self, form, path, body, **more):
+        client, protocol, http, gzip = form
+        line = dict({"Client": client, "Protocol": protocol, "HTTP": http, "Gzip": gzip, "Path": path,
+                     "Address": self.address, "Body": base64.b64encode(body).decode(), "Headers": TENANT}, **more)
+        self.process.stdin.write(json.dumps(line) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        answer["Body"] = base64.b64decode(answer["Body"] or "")
+        return answer
+
+
+def plain(server, path, body):
+    """The answer of Connect over HTTP/1.1 without any client library: (code, bytes)."""
+    headers = dict(TENANT, **{"Content-Type": "application/proto"})
+    status, _, data = server.request("POST", path, headers, body)
+    return ("", data) if status == 200 else (json.loads(data)["code"], b"")
+
+
+def check_rpcs(report, server, clients, schema, **more):
+    calls = [(method, request, "") for method, request, _ in CASES]
+    calls += [(method, request, code) for method, request, _, code in ERRORS]
+    for form in FORMS:
+        wrong = []
+        for method, request, code in calls:
+            path = QUERIER + method
+            body = schema.encode(schema.rpcs[path][0], request)
+            want = plain(server, path, body)
+            got = clients.call(form, path, body, **more)
+            if (got["Code"], got["Body"]) != want or got["Code"] != code:
+                wrong.append((method, got, want))
+        report.row("%s: %d calls%s" % (form, len(calls), "".join("\n     %r" % (w,) for w in wrong)), not wrong)
+
+
+def check_push(report, clients, schema):
+    """Each form stores its own, and finds it."""
+    for n, form in enumerate(FORMS):
+        service = "pushed-%d" % n
+        profile = schema.encode("google.v1.Profile", {
+            "sampleType": [{"type": 1, "unit": 2}], "periodType": {"type": 1, "unit": 2}, "period": "1",
+            "timeNanos": str((T0 + n) * 10**9), "stringTable": ["", "cpu", "nanoseconds", "main"],
+            "function": [{"id": "1", "name": "3"}], "location": [{"id": "1", "line": [{"functionId": "1"}]}],
+            "sample": [{"locationId": ["1"], "value": ["7"]}]})
+        request = {"series": [{"labels": [{"name": "__name__", "value": "process_cpu"},
+                                          {"name": "service_name", "value": service}],
+                               "samples": [{"rawProfile": base64.b64encode(profile).decode()}]}]}
+        got = clients.call(form, PUSH, schema.encode("push.v1.PushRequest", request))
+        path = QUERIER + "SelectMergeStacktraces"
+        ask = schema.encode(schema.rpcs[path][0], dict(SIDE, labelSelector='{service_name="%s"}' % service))
+        found = schema.decode(schema.rpcs[path][1], clients.call(form, path, ask)["Body"])
+        report.row("%s: push, and found: %r %r" % (form, got["Code"], found.get("flamegraph", {}).get("total")),
+                   not got["Code"] and found.get("flamegraph", {}).get("total") == "7")
+        bad = clients.call(form, PUSH, b"")
+        report.row("%s: nothing to push: %r" % (form, bad),
+                   (bad["Code"], bad["Message"]) == ("invalid_argument", "no profiles received"))
+
+
+def check_others(report, clients, schema):
+    path = QUERIER + "ProfileTypes"
+    body = schema.encode(schema.rpcs[path][0], RANGE)
+    answer = schema.encode(schema.rpcs[path][1], {"profileTypes": [{"ID": CPU}]})[2:]
+    for form in FORMS:
+        got = clients.call(form, path, body, Repeat=200)
+        report.row("%s: 200 calls at once, %d alike" % (form, got["Same"] + 1),
+                   got["Same"] == 199 and answer[-len(CPU):] in got["Body"])
+        got = clients.call(form, path, body, Headers={})
+        report.row("%s: no tenant: %r" % (form, got), (got["Code"], got["Message"]) == ("unauthenticated", "no org id"))
+        got = clients.call(form, path, b"\x0a" * (17 << 20))
+        report.row("%s: 17 MiB: %s" % (form, got["Code"]), got["Code"] == "resource_exhausted")
+        got = clients.call(form, QUERIER + "Nothing", body)
+        report.row("%s: no such method: %s" % (form, got["Code"]), got["Code"] == "unimplemented")
+        for service, want in (("", ("", b"\x08\x01")), ("querier.v1.QuerierService", ("", b"\x08\x01")),
+                              ("x", ("not_found", b""))):
+            got = clients.call(form, HEALTH, tag(1, 2) + sized(service.encode()))
+            report.row("%s: health of %r: %r" % (form, service, got), (got["Code"], got["Body"]) == want)
+
+
+def main(build):
+    report, schema = Report(), Schema()
+    try:
+        with Server(build, OLD_DATA) as server:
+            upload(server)
+            clients = Clients("127.0.0.1:%d" % server.port)
+            try:
+                check_rpcs(report, server, clients, schema)
+                check_push(report, clients, schema)
+                check_others(report, clients, schema)
+            finally:
+                clients.close()
+    except Exception as x:  # whatever it is, it is a failure with a text
+        report.row("%s: %s" % (type(x).__name__, x), False)
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "build"))
