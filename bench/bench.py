@@ -137,6 +137,7 @@ def measure(opt, mix, uploads):
         later_s = end_s + WINDOW_S  # ranges include their end
         r["steady"] = load(opt, server, mix, later_s, min(uploads, int(rate * opt.steady) + 1), rate)
         r["steady"]["rate"] = rate
+        r["disk"] = disk(opt.dir, 0.5)  # what an acknowledgement waited for, at that time
         r["asked_rss_mb"], r["asked_peak_mb"] = server.memory_mb()
         server.kill()
         r["start_killed_ms"] = server.start() * 1e3
@@ -145,6 +146,7 @@ def measure(opt, mix, uploads):
         r["start_ms"] = server.start() * 1e3
         r["start_rss_mb"] = server.memory_mb()[0]
         r["start_apparent_mb"] = server.data_mb()[0]
+        r["rest"] = client.at_rest(opt.binary, server.data)
         r["cold"], stopped = ask(server, *asked["flame 1h all"], 1, 0)
         if {client.flame_total(a) for a in (killed, stopped)} != {totals["flame 1h all"]}:
             raise SystemExit(f"{mix}: the flame graph changed over a restart")
@@ -195,10 +197,14 @@ def print_mix(table, mix, r, ref):
     table.row("acknowledgement p99, ms", r["load"]["p99_ms"], ref.get("ack_p99_ms"))
     for p in ("p50", "p99", "max"):
         table.row(f"  at {r['steady']['rate']:.0f} per second: {p}, ms", r["steady"][p + "_ms"])
+    for p in ("p50", "p99"):
+        table.row(f"    fdatasync then: {p}, ms", r["disk"][p + "_ms"])
     table.row("resident after, MB", r["rss_mb"], ref.get("rss_mb"))
     table.row("resident peak, MB", r["peak_mb"], ref.get("peak_mb"))
     table.row("data, apparent, MB", r["apparent_mb"], ref.get("apparent_mb"))
     table.row("data, allocated, MB", r["allocated_mb"])
+    table.row("samples in blocks after a stop", r["rest"]["samples"])
+    table.row("  bytes per sample at rest", r["rest"]["bytes"] / r["rest"]["samples"])
     for name, q in r["questions"].items():
         theirs = ref.get("questions", {}).get(name, {})
         table.row(f"{name}: p50, ms", q["p50_ms"], theirs.get("p50_ms"))

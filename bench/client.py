@@ -1,5 +1,6 @@
 """The processes and questions of the benchmark: a server with a directory of its own, its costs as
 the kernel counts them, and a small Connect client (proto, answers in gzip). Standard library only."""
+import json
 import os
 import shutil
 import signal
@@ -19,8 +20,8 @@ FLAGS = ["-validation.reject-older-than=0", "-validation.reject-newer-than=0",
 
 
 class Server:
-    def __init__(self, binary, parent):
-        self.binary, self.process, self.port = binary, None, 0
+    def __init__(self, binary, parent, flags=()):
+        self.binary, self.process, self.port, self.flags = binary, None, 0, [*FLAGS, *flags]
         self.dir = tempfile.mkdtemp(prefix="bench-", dir=parent)
         self.data = os.path.join(self.dir, "data")
 
@@ -41,7 +42,7 @@ class Server:
         with open(os.path.join(self.dir, "log"), "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "-server.http-listen-address=127.0.0.1",
-                 f"-server.http-listen-port={self.port}", "-data-dir=" + self.data, *FLAGS],
+                 f"-server.http-listen-port={self.port}", "-data-dir=" + self.data, *self.flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.dir)
         while self.process.poll() is None and time.perf_counter() - begun < 120:
             try:
@@ -87,9 +88,18 @@ class Server:
         return sum(s.st_size for s in stats) / 1e6, sum(s.st_blocks * 512 for s in stats) / 1e6
 
 
+def at_rest(binary, folder):
+    """What the blocks of a data directory hold, and what they cost."""
+    out = subprocess.run([binary, "storage", "ls", "-o", "json", folder], capture_output=True, text=True,
+                         check=True).stdout
+    blocks = [e for e in json.loads(out) if e["kind"] == "block"]
+    return {"blocks": len(blocks), "bytes": sum(b["bytes"] for b in blocks),
+            "profiles": sum(b["profiles"] for b in blocks), "samples": sum(b["samples"] for b in blocks)}
+
+
 class Client:
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
+    def __init__(self, port, timeout=120):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self):

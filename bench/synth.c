@@ -386,20 +386,20 @@ static struct labels make_labels(
 static void add_rows(struct synth *y, const struct sort *sort, const struct profile *prof,
     const uint8_t *sets, int64_t time_ns)
 {
-    uint32_t counts[SETS_MAX] = {0}, at = 0;
+    uint32_t counts[SETS_MAX] = {0}, next[SETS_MAX], at = 0;
     uint32_t *indexes = ARENA_ARRAY(&y->arena, uint32_t, prof->n_samples);
     ASSERT(indexes);
     for (uint32_t i = 0; i < prof->n_samples; i++)
         counts[sets[i]]++;
     for (uint32_t s = 0; s < sort->n_sets; s++) {
-        if (!counts[s])
-            continue;
-        *PUSH(y->rows) = (struct store_row){
-            make_labels(y, sort, y->kind->sets[s], time_ns), prof, indexes + at, counts[s]};
-        for (uint32_t i = 0; i < prof->n_samples; i++)
-            if (sets[i] == s)
-                indexes[at++] = i;
+        next[s] = at;
+        at += counts[s];
+        if (counts[s])
+            *PUSH(y->rows) = (struct store_row){make_labels(y, sort, y->kind->sets[s], time_ns),
+                prof, indexes + next[s], counts[s]};
     }
+    for (uint32_t i = 0; i < prof->n_samples; i++)
+        indexes[next[sets[i]]++] = i;
 }
 
 static void add_profile(struct synth *y, uint32_t k, struct synth_sum *sums, int64_t time_ns)

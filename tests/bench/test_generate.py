@@ -13,9 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as xml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench"))
+import plot  # noqa: E402
 from query import CPU, rpc  # noqa: E402
 from server import OLD_DATA, ROOT, Server  # noqa: E402
 
@@ -50,7 +53,8 @@ class Made:
     def __init__(self, parent):
         self.dirs = [os.path.join(parent, n) for n in ("a", "b")]
         self.runs = [generate(self.dirs[0]), generate(self.dirs[1], "--batch", "7")]
-        self.other = generate(os.path.join(parent, "c"), "--seed", "2")
+        self.parent, self.other_dir = parent, os.path.join(parent, "c")
+        self.other = generate(self.other_dir, "--seed", "2")
         for r in (*self.runs, self.other):
             equal((r.returncode, r.stderr if r.returncode else ""), (0, ""))
         self.sums = [json.loads(line) for line in self.runs[0].stdout.splitlines()]
@@ -163,6 +167,43 @@ def pods_come_and_go_and_stacks_drift(m):
 
     first, more = names(1), names(6)
     equal(len(more - first) > 20, True)
+
+
+def ask_month(m, sums):
+    with open(m.other_dir + ".sums", "w", encoding="utf-8") as f:
+        f.write(sums)
+    return subprocess.run(
+        [sys.executable, os.path.join(ROOT, "bench", "month.py"), "--build", BUILD, "--quick",
+         "--keep-caches", "--data", m.other_dir, "--dir", m.parent],
+        capture_output=True, text=True, timeout=200)
+
+
+@case
+def the_month_is_asked(m):
+    r = ask_month(m, m.other.stdout)
+    equal((r.returncode, "refused" in r.stdout), (0, False))
+    rows = [line.split(" | ")[:3] for line in r.stdout.splitlines() if line.startswith("| ")][1:]
+    equal(len(rows), 32)
+    equal(len({tuple(r) for r in rows}), 32)
+
+
+@case
+def the_month_notices_a_wrong_total(m):
+    lines = [json.loads(line) for line in m.other.stdout.splitlines()]
+    for s in lines:
+        s["total"] += s["type"] == CPU and s["hour_s"] == END_S - HOUR_S
+    r = ask_month(m, "".join(json.dumps(s) + "\n" for s in lines))
+    equal((r.returncode, "was generated" in r.stderr), (1, True))
+
+
+@case
+def a_plot_is_well_formed(m):
+    svg = xml.fromstring(plot.growth_svg(
+        [("days", {"a & b": [(1, 2.5), (10, 30)], "c": []}), ("services", {"a & b": [(1, 0.2)], "c": []})]))
+    tag = "{http://www.w3.org/2000/svg}"
+    equal(len(svg.findall(tag + "polyline")), 4)
+    equal(len(svg.findall(tag + "circle")), 3)
+    equal("a & b" in [t.text for t in svg.findall(tag + "text")], True)
 
 
 def main():
