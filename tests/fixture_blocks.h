@@ -148,14 +148,12 @@ static inline char *shown_view(struct store *s, const struct store_view *v)
 {
     struct buf text;
     buf_init(&text, GIB);
-    for (uint32_t i = 0; i < v->n; i++) {
-        const struct part *p;
-        assert_int_equal(store_part_enter(s, v->parts[i], &p, NULL), ST_OK);
-        for (uint32_t k = 0; p && k < part_rows(p); k++)
-            for (uint32_t t = 0; t < part_series(p, part_row(p, k)->series)->n_types; t++)
-                put_row(&text, p, part_row(p, k), t);
-        store_part_leave(s, p);
-    }
+    struct row_walk walk = {.s = s, .v = v, .what = STORE_SAMPLES};
+    const struct part *of;
+    const struct part_row *row;
+    while (row_walk_next(&walk, &of, &row))
+        for (uint32_t t = 0; t < part_series(of, row->series)->n_types; t++)
+            put_row(&text, of, row, t);
     buf_byte(&text, 0);
     uint32_t n = 0, at = 0;
     for (size_t i = 0; i < text.n; i++)
@@ -194,15 +192,13 @@ static inline void assert_shown(struct store *s, const char *tenant, const char 
     mem_free(now);
 }
 
-/* Rows, by the labels alone. */
+/* Rows, without their samples. */
 static inline uint32_t rows_shown(struct store *s, const char *tenant)
 {
     const struct store_view *v = NULL;
-    uint32_t n = 0;
     assert_int_equal(
         store_view_acquire(s, str_from(tenant), STR_EMPTY, INT64_MIN, INT64_MAX, &v, NULL), ST_OK);
-    for (uint32_t i = 0; i < v->n; i++)
-        n += part_rows(v->parts[i]);
+    uint32_t n = view_rows(s, v, STORE_TOTALS);
     store_view_release(s, v);
     return n;
 }

@@ -3,6 +3,7 @@
 #define TESTS_FIXTURE_STORE_H
 
 #include "base/arena.h"
+#include "fixture_rows.h"
 #include "model/labels.h"
 #include "store/store.h"
 

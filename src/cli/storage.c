@@ -21,11 +21,11 @@ struct storage {
     bool json;
 };
 
-static void put_hour(struct buf *out, int64_t hour_ns)
+static void put_range(struct buf *out, const struct tool_entry *e)
 {
     char text[32];
-    clock_format_ms(hour_ns, text);
-    buf_printf(out, "%.10s %.5s", text, text + 11);
+    clock_format_ms(e->start_ns, text);
+    buf_printf(out, "%.10s %.5s %s", text, text + 11, e->level);
 }
 
 static void count(struct storage *s, const struct tool_entry *e)
@@ -54,7 +54,8 @@ static void put_json(struct storage *s, const struct tool_entry *e)
     json_member(out, "path", e->path);
     if (e->kind == TOOL_BLOCK && e->tenant.n) {
         json_member(out, "tenant", e->tenant);
-        buf_printf(out, "\"hour_ms\":%lld,\"services\":%u,", (long long)(e->hour_ns / NS_PER_MS),
+        json_member(out, "level", str_from(e->level));
+        buf_printf(out, "\"start_ms\":%lld,\"services\":%u,", (long long)(e->start_ns / NS_PER_MS),
             e->services);
         buf_printf(
             out, "\"profiles\":%" PRIu64 ",\"samples\":%" PRIu64 ",", e->profiles, e->samples);
@@ -77,12 +78,12 @@ static void cell_number(struct storage *s, uint64_t n)
 static void put_row(struct storage *s, const struct tool_entry *e)
 {
     struct arena *arena = &s->c->arena;
-    struct buf hour;
-    buf_init(&hour, 64);
+    struct buf range;
+    buf_init(&range, 64);
     if (e->tenant.n)
-        put_hour(&hour, e->hour_ns);
+        put_range(&range, e);
     table_cell(&s->table, str_from(tool_kind_name(e->kind)));
-    table_cell(&s->table, arena_str(arena, buf_view(&hour)));
+    table_cell(&s->table, arena_str(arena, buf_view(&range)));
     table_cell(&s->table, arena_str(arena, e->tenant));
     cell_number(s, e->kind == TOOL_BLOCK ? e->services : 0);
     cell_number(s, e->profiles);
@@ -91,7 +92,7 @@ static void put_row(struct storage *s, const struct tool_entry *e)
     struct str said = e->problem.n ? arena_str_join(arena, STR("PROBLEM: "), e->problem) : e->note;
     struct str path = arena_str_join(arena, e->path, said.n ? STR("  ") : STR_EMPTY);
     table_cell(&s->table, arena_str_join(arena, path, said));
-    buf_done(&hour);
+    buf_done(&range);
 }
 
 static void list_one(void *ctx, const struct tool_entry *e)

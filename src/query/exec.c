@@ -1,12 +1,13 @@
 /* Execution: from a selector to rows and sums.
  *
  *     selector ─► parts of the view ─► series that match (a mask of types each)
- *                                        └► rows in range ─► sums[stack node]
+ *                                        └► slots ─► rows in range ─► sums[stack node]
  *
  * A part is looked at in two steps. exec_open takes the published counts once, rows first, and
- * matches every series once; parts without a match are forgotten. Then rows are scanned: they lie
- * in the order of their commit, not of time, so all of a part's rows are looked at, which costs a
- * comparison each. A row counts for type k only if its total of k is above zero.
+ * matches every series once; parts without a match are forgotten. Then rows are scanned, slot by
+ * slot where a part has slots; within one they do not lie in the order of time, so all of them are
+ * looked at, which costs a comparison each. A row counts for type k only if its total of k is above
+ * zero.
  *
  * Sums are one int64 per stack node, filled by decoding the columns straight into them; a
  * stack_trace selector then clears the nodes it does not want. Samples are materialised only for
@@ -15,8 +16,9 @@
  * Invariants:
  *  1. counts never grow during a query: rows refer only to series and nodes below them.
  *  2. the budget is q->arena's limit; what `rows` may take is subtracted from it until exec_close.
- *  3. views stay acquired until exec_close: labels and rows may be looked at until then, stacks and
- *     samples between exec_enter and exec_leave. At most one part is entered.
+ *  3. views stay acquired until exec_close: labels may be looked at until then, stacks between
+ *     exec_enter and exec_leave, rows while their slot is entered, with samples if the part is. At
+ *     most one part and one slot are entered.
  * Thread: the caller's. Failure: a status; exec_close is always safe. */
 #include "query/query_int.h"
 
@@ -28,14 +30,16 @@ static enum status match_part(struct exec *x, const struct part *p, const struct
     *ep = (struct exec_part){.part = p, .n_rows = part_rows(p)};
     ep->n_series = part_n_series(p);
     *ret_any = false;
-    if (ep->n_rows == 0 || !service_may_match(p->service, sel))
+    if ((ep->n_rows == 0 && !p->slots) || !service_may_match(p->service, sel))
         return ST_OK;
     ep->masks = arena_alloc(x->q->arena, ep->n_series);
     if (!ep->masks)
         return query_full(x->q, err);
     for (uint32_t i = 0; i < ep->n_series; i++) {
+        const struct part_series *s = part_series(p, i);
         TRY(query_alive(x->q, err));
-        ep->masks[i] = (uint8_t)series_match(part_series(p, i), sel, &x->scratch);
+        ep->masks[i] = (uint8_t)(series_match(s, sel, &x->scratch) &
+                                 atomic_load_explicit(&s->types_seen, memory_order_relaxed));
         *ret_any |= ep->masks[i] != 0;
     }
     return ST_OK;
@@ -128,60 +132,42 @@ static bool wanted_profile(struct exec *x, struct profile_check *last, uint64_t 
     return last->wanted;
 }
 
-/* Whether any row of the part would be given to exec_rows' function. */
-static enum status any_row(
-    struct exec *x, const struct exec_part *ep, bool *ret_any, struct error *err)
+static bool in_range(const struct exec *x, const struct part_slot *s)
 {
-    struct profile_check last = {0};
-    *ret_any = false;
-    for (uint32_t i = 0; i < ep->n_rows && !*ret_any; i++) {
-        TRY(query_alive(x->q, err));
-        const struct part_row *row = part_row(ep->part, i);
-        if (row->time_ns < x->from_ns || row->time_ns >= x->until_ns)
-            continue;
-        ASSERT(row->series < ep->n_series);
-        uint32_t mask = ep->masks[row->series];
-        for (uint32_t k = 0; mask >> k; k++)
-            *ret_any |= (mask >> k & 1) && row->totals[k] > 0;
-        *ret_any = *ret_any && wanted_profile(x, &last, row->seq);
-    }
+    return s->time_min < x->until_ns && s->time_max >= x->from_ns;
+}
+
+enum status exec_slot_enter(struct exec *x, const struct exec_part *ep, uint32_t slot,
+    const struct part **ret_rows, uint32_t *ret_n, struct error *err)
+{
+    const struct part_slot s = part_slot(ep->part, slot);
+    bool covered = ep->covered && keep_has(ep->covered, slot);
+    ASSERT(!x->slot);
+    *ret_n = 0;
+    if (covered || !in_range(x, &s))
+        return ST_OK;
+    TRY(store_slot_enter(x->q->store, ep->part, slot,
+        x->entered == ep ? STORE_SAMPLES : STORE_TOTALS, &x->slot, err));
+    *ret_rows = x->slot;
+    if (x->slot)
+        *ret_n = ep->part->slots ? part_rows(x->slot) : ep->n_rows;
     return ST_OK;
 }
 
-enum status exec_enter(struct exec *x, struct exec_part *ep, bool *ret_any, struct error *err)
+void exec_slot_leave(struct exec *x)
 {
-    const struct part *full = NULL;
-    ASSERT(!x->entered);
-    TRY(any_row(x, ep, ret_any, err));
-    if (!*ret_any)
-        return ST_OK;
-    TRY(store_part_enter(x->q->store, ep->part, &full, err));
-    *ret_any = full != NULL;
-    if (!full)
-        return ST_OK;
-    x->light = ep->part;
-    x->entered = ep;
-    ep->part = full;
-    ep->n_nodes = part_nodes(full);
-    return ST_OK;
+    if (x->slot)
+        store_part_leave(x->q->store, x->slot);
+    x->slot = NULL;
 }
 
-void exec_leave(struct exec *x)
-{
-    if (!x->entered)
-        return;
-    store_part_leave(x->q->store, x->entered->part);
-    x->entered->part = x->light;
-    x->entered = NULL;
-}
-
-enum status exec_rows(
-    struct exec *x, const struct exec_part *ep, exec_row_fn fn, void *ctx, struct error *err)
+static enum status slot_rows(struct exec *x, const struct exec_part *ep, const struct part *rows,
+    uint32_t n, exec_row_fn fn, void *ctx, struct error *err)
 {
     struct profile_check last = {0};
-    for (uint32_t i = 0; i < ep->n_rows; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         TRY(query_alive(x->q, err));
-        const struct part_row *row = part_row(ep->part, i);
+        const struct part_row *row = part_row(rows, i);
         if (row->time_ns < x->from_ns || row->time_ns >= x->until_ns)
             continue;
         ASSERT(row->series < ep->n_series);
@@ -193,6 +179,76 @@ enum status exec_rows(
                 TRY(fn(ctx, ep, row, k, err));
     }
     return ST_OK;
+}
+
+enum status exec_rows(
+    struct exec *x, const struct exec_part *ep, exec_row_fn fn, void *ctx, struct error *err)
+{
+    enum status st = ST_OK;
+    for (uint32_t i = 0; i < part_n_slots(ep->part) && st == ST_OK; i++) {
+        const struct part *rows = NULL;
+        uint32_t n;
+        st = exec_slot_enter(x, ep, i, &rows, &n, err);
+        if (st == ST_OK)
+            st = slot_rows(x, ep, rows, n, fn, ctx, err);
+        exec_slot_leave(x);
+    }
+    return st;
+}
+
+static enum status note_row(void *ctx, const struct exec_part *ep, const struct part_row *row,
+    uint32_t k, struct error *err)
+{
+    bool *any = ctx;
+    (void)ep;
+    (void)row;
+    (void)k;
+    (void)err;
+    *any = true;
+    return ST_OK;
+}
+
+/* Whether a row would be given to exec_rows' function. Of a slot that lies in the range as a whole
+ * that goes without saying, unless a profile is looked for: rows are cheaper than stacks. */
+static enum status any_rows(
+    struct exec *x, const struct exec_part *ep, bool *ret_any, struct error *err)
+{
+    bool by_id = x->ids && x->ids->n_profiles;
+    *ret_any = false;
+    for (uint32_t i = 0; i < part_n_slots(ep->part) && !by_id && !*ret_any; i++) {
+        const struct part_slot s = part_slot(ep->part, i);
+        *ret_any = s.time_min >= x->from_ns && s.time_max < x->until_ns &&
+                   !(ep->covered && keep_has(ep->covered, i));
+    }
+    return *ret_any ? ST_OK : exec_rows(x, ep, note_row, ret_any, err);
+}
+
+enum status exec_enter(struct exec *x, struct exec_part *ep, bool *ret_any, struct error *err)
+{
+    const struct part *stacks = NULL;
+    ASSERT(!x->entered);
+    TRY(any_rows(x, ep, ret_any, err));
+    if (!*ret_any)
+        return ST_OK;
+    TRY(store_part_enter(x->q->store, ep->part, &stacks, err));
+    *ret_any = stacks != NULL;
+    if (!stacks)
+        return ST_OK;
+    x->light = ep->part;
+    x->entered = ep;
+    ep->part = stacks;
+    ep->n_nodes = part_nodes(stacks);
+    return ST_OK;
+}
+
+void exec_leave(struct exec *x)
+{
+    exec_slot_leave(x);
+    if (!x->entered)
+        return;
+    store_part_leave(x->q->store, x->entered->part);
+    x->entered->part = x->light;
+    x->entered = NULL;
 }
 
 /* Sums */

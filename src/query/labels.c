@@ -1,9 +1,9 @@
 /* Label questions: ProfileTypes, LabelNames, LabelValues, Series.
  *
  * All four look at the series that match and have a row in the time range. Whether they have one is
- * decided by the rows, exactly; the scan of a part ends as soon as every candidate was seen, which
- * in a range of some minutes is after the first few rows. Results are sets of texts or of label
- * sets, copied into the answer, sorted bytewise.
+ * decided by the rows, exactly, unless all of a part lies in the range; the scan of a part ends as
+ * soon as every candidate was seen, which is mostly after the first few rows. Results are sets of
+ * texts or of label sets, copied into the answer, sorted bytewise.
  *
  * The sets' indexes are on the heap, bounded by what the query's budget has left. */
 #include <stdlib.h>
@@ -54,34 +54,55 @@ static void text_finish(struct text_set *set, struct str **ret_v, uint32_t *ret_
 
 /* Series with rows */
 
-/* Narrows the masks of a part to the types that have a row in the range. */
+/* What is still to be seen of a part. */
+struct seen {
+    uint8_t *v; /* per series: types that have a row in range */
+    uint32_t missing;
+};
+
+static void see_row(const struct exec_part *ep, const struct part_row *row, struct seen *seen)
+{
+    uint32_t fresh = ep->masks[row->series] & ~(uint32_t)seen->v[row->series];
+    for (uint32_t k = 0; fresh >> k; k++) {
+        if (!(fresh >> k & 1) || row->totals[k] <= 0)
+            continue;
+        seen->v[row->series] |= (uint8_t)(1u << k);
+        seen->missing--;
+    }
+}
+
+static enum status see_slot(
+    struct exec *x, const struct exec_part *ep, uint32_t slot, struct seen *seen, struct error *err)
+{
+    const struct part *rows = NULL;
+    uint32_t n;
+    TRY(exec_slot_enter(x, ep, slot, &rows, &n, err));
+    enum status st = ST_OK;
+    for (uint32_t i = 0; i < n && seen->missing && st == ST_OK; i++) {
+        const struct part_row *row = part_row(rows, i);
+        st = query_alive(x->q, err);
+        if (row->time_ns >= x->from_ns && row->time_ns < x->until_ns)
+            see_row(ep, row, seen);
+    }
+    exec_slot_leave(x);
+    return st;
+}
+
+/* Narrows the masks of a part to the types that have a row in the range. What a part has at all is
+ * in them already: of one that lies in the range as a whole no row is looked at. */
 static enum status keep_seen(struct exec *x, struct exec_part *ep, struct error *err)
 {
-    uint8_t *wanted = ep->masks;
-    uint32_t missing = 0;
-    uint8_t *seen = arena_zalloc(x->q->arena, ep->n_series);
-    if (!seen)
+    struct seen seen = {.v = arena_zalloc(x->q->arena, ep->n_series)};
+    if (atomic_load_explicit(&ep->part->time_min, memory_order_relaxed) >= x->from_ns &&
+        atomic_load_explicit(&ep->part->time_max, memory_order_relaxed) < x->until_ns)
+        return ST_OK;
+    if (!seen.v)
         return query_full(x->q, err);
-    for (uint32_t i = 0; i < ep->n_series; i++) {
-        wanted[i] &= (uint8_t)atomic_load_explicit(
-            &part_series(ep->part, i)->types_seen, memory_order_relaxed);
-        missing += (uint32_t)__builtin_popcount(wanted[i]);
-    }
-    for (uint32_t i = 0; i < ep->n_rows && missing; i++) {
-        TRY(query_alive(x->q, err));
-        const struct part_row *row = part_row(ep->part, i);
-        if (row->time_ns < x->from_ns || row->time_ns >= x->until_ns)
-            continue;
-        ASSERT(row->series < ep->n_series);
-        uint32_t fresh = wanted[row->series] & ~(uint32_t)seen[row->series];
-        for (uint32_t k = 0; fresh >> k; k++) {
-            if (!(fresh >> k & 1) || row->totals[k] <= 0)
-                continue;
-            seen[row->series] |= (uint8_t)(1u << k);
-            missing--;
-        }
-    }
-    ep->masks = seen;
+    for (uint32_t i = 0; i < ep->n_series; i++)
+        seen.missing += (uint32_t)__builtin_popcount(ep->masks[i]);
+    for (uint32_t i = 0; i < part_n_slots(ep->part) && seen.missing; i++)
+        TRY(see_slot(x, ep, i, &seen, err));
+    ep->masks = seen.v;
     return ST_OK;
 }
 

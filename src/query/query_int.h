@@ -5,6 +5,7 @@
 #include "model/flamegraph.h"
 #include "model/labels.h"
 #include "model/profile_type.h"
+#include "model/tree_merge.h"
 #include "query/query.h"
 #include "query/selector.h"
 
@@ -111,10 +112,11 @@ void frame_rules_done(struct frame_rules *r);
 /* exec.c */
 
 struct exec_part {
-    const struct part *part; /* with stacks and samples only between enter and leave */
-    uint32_t n_rows, n_series;
-    uint32_t n_nodes; /* once entered */
-    uint8_t *masks;   /* per series: bit k, type k matches */
+    const struct part *part;   /* with stacks only between enter and leave */
+    uint32_t n_rows, n_series; /* published when the query began; n_rows: of a live part */
+    uint32_t n_nodes;          /* once entered */
+    uint8_t *masks;            /* per series: bit k, type k matches */
+    uint8_t *covered;          /* bit i: slot i is answered from roll-ups; NULL: none is */
 };
 struct exec {
     struct query *q;
@@ -124,6 +126,7 @@ struct exec {
     MSG_LIST(struct exec_part) parts; /* those with a matching series */
     struct exec_part *entered;        /* or NULL */
     const struct part *light;         /* what the entered part was in the view */
+    const struct part *slot;          /* entered, or NULL */
     const struct id_filter *ids;      /* or NULL */
     struct buf scratch;               /* for composed label values */
     struct arena rows;                /* decoded samples; emptied for every row */
@@ -134,11 +137,17 @@ enum status exec_open(struct exec *x, struct query *q, int64_t from_ns, int64_t 
     const struct selector *sel, const struct id_filter *ids, struct error *err);
 void exec_close(struct exec *x);
 
-/* Called for every row of the part and every type of it that matches and has a value. */
+/* Called for every row of the slots that are not covered and every type of it that matches and has
+ * a value. */
 typedef enum status (*exec_row_fn)(void *ctx, const struct exec_part *ep,
     const struct part_row *row, uint32_t k, struct error *err);
 enum status exec_rows(
     struct exec *x, const struct exec_part *ep, exec_row_fn fn, void *ctx, struct error *err);
+/* The same by hand: rows [0, *ret_n) of *ret_rows, of any time; 0 when the slot has none in range
+ * or is damaged. Leave it before the next. */
+enum status exec_slot_enter(struct exec *x, const struct exec_part *ep, uint32_t slot,
+    const struct part **ret_rows, uint32_t *ret_n, struct error *err);
+void exec_slot_leave(struct exec *x);
 
 /* Makes the stacks and samples of a part available, one part at a time. *ret_any is false, and
  * there is nothing to leave, when no row of it matters or it is damaged. exec_close leaves as well.
@@ -170,6 +179,32 @@ static inline bool keep_has(const uint8_t *keep, uint32_t node)
 {
     return keep[node >> 3] >> (node & 7) & 1;
 }
+
+/* rollups.c: what need not be summed */
+
+struct selection;
+
+/* Which profile types of the part's roll-ups the matching series are, all of them: *ret_types has
+ * *ret_n. *ret_any is false when roll-ups cannot answer for this part: it has none, or a type is
+ * matched by some of its series only. */
+enum status rollups_match(struct query *q, const struct exec_part *ep, uint32_t **ret_types,
+    uint32_t *ret_n, bool *ret_any, struct error *err);
+
+/* Trees of a selection, to be merged: roll-ups where they answer, and one tree of all rows that are
+ * left. */
+struct tree_set {
+    struct query *q;
+    struct nametree raw;
+    MSG_LIST(struct store_tree *) trees;
+};
+/* Done with tree_set_done, also after a failure. */
+enum status tree_set_gather(
+    struct query *q, const struct selection *s, struct tree_set *set, struct error *err);
+void tree_set_done(struct tree_set *set);
+/* Merges a set per side as far as `budget` nodes need (<= 0: all of them); ret_trees are
+ * initialised, and finished. */
+enum status tree_sets_merge(struct query *q, struct tree_set *sets, uint32_t n_sides,
+    int64_t budget, struct nametree *ret_trees, struct error *err);
 
 /* select.c: what all Select* requests share */
 
@@ -204,9 +239,9 @@ enum status label_values(
 
 /* stacktraces.c, pprof_out.c */
 
-/* The name tree of a selection, finished; t is initialised. */
-enum status selection_tree(
-    struct query *q, const struct selection *s, struct nametree *t, struct error *err);
+/* The name tree of a selection as far as `budget` nodes need, finished; t is initialised. */
+enum status selection_tree(struct query *q, const struct selection *s, int64_t budget,
+    struct nametree *t, struct error *err);
 /* max_nodes > 0 truncates. No data: an empty message. */
 enum status selection_pprof(struct query *q, const struct selection *s, int64_t max_nodes,
     const struct m_go_pgo *pgo, struct m_profile *ret_profile, struct error *err);

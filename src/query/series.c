@@ -8,8 +8,9 @@
  *     row ─► group of its (series, type), resolved once per part ─► cell (group, bucket) ─► sum
  *
  * Totals are stored with the rows, so samples are read only when a stack_trace selector asks which
- * of them count. Cells are found by a hash table; a group's last cell is tried first, because rows
- * come nearly in the order of time. Sums are integers until the end.
+ * of them count; and blocks have totals of all series by time, which do where the answer does not
+ * split what they add up. Cells are found by a hash table; a group's last cell is tried first,
+ * because rows come nearly in the order of time. Sums are integers until the end.
  *
  * AVERAGE is the sum of a bucket divided by the number of its rows. Exemplars are not built.
  * Memory: groups and cells in the arena, the two indexes on the heap within what is left. */
@@ -32,6 +33,11 @@ struct group {
     double total;
     struct m_point *points;
     uint32_t n_points;
+};
+
+/* A (series, type). */
+struct group_member {
+    uint32_t series, k;
 };
 
 struct series_run {
@@ -174,6 +180,106 @@ static enum status add_row(void *ctx, const struct exec_part *ep, const struct p
     return __builtin_add_overflow(c->sum, value, &c->sum) ? query_overflow(err) : ST_OK;
 }
 
+/* Timelines of blocks */
+
+static enum status add_moment(struct series_run *r, uint32_t group, const struct store_timeline *t,
+    uint32_t i, struct error *err)
+{
+    int64_t bucket;
+    uint32_t cell = 0;
+    if (!bucket_of(r, t->times[i], &bucket))
+        return ST_OK;
+    TRY(find_cell(r, group, bucket, &cell, err));
+    struct cell *c = &r->cells.v[cell];
+    c->rows += t->rows[i];
+    return __builtin_add_overflow(c->sum, t->totals[i], &c->sum) ? query_overflow(err) : ST_OK;
+}
+
+static enum status add_timeline(struct series_run *r, uint32_t *group, const struct exec_part *ep,
+    const struct group_member *of, const struct store_timeline *t, struct error *err)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        TRY(query_alive(r->x->q, err));
+        if (t->times[i] < r->x->from_ns || t->times[i] >= r->x->until_ns)
+            continue;
+        if (*group == SYM_NONE)
+            TRY(find_group(r, part_series(ep->part, of->series), of->k, group, err));
+        TRY(add_moment(r, *group, t, i, err));
+    }
+    return ST_OK;
+}
+
+/* Whether a (series, type) has the same labels to group by as the first; or becomes the first. */
+static enum status same_labels(struct series_run *r, const struct exec_part *ep,
+    struct group_member m, struct str *values, bool first, bool *ret_same, struct error *err)
+{
+    const struct part_series *s = part_series(ep->part, m.series);
+    for (uint32_t g = 0; g < r->rq->group_by.n && *ret_same; g++) {
+        struct str value = series_label(s, m.k, r->kinds[g], r->rq->group_by.v[g], &r->x->scratch);
+        if (first)
+            TRY(query_copy(r->x->q, value, &values[g], err));
+        *ret_same = str_eq(value, values[g]);
+    }
+    return ST_OK;
+}
+
+/* All that match belong to the same group: their timelines can be added instead of their rows.
+ * *ret_member is one of them. */
+static enum status find_member(struct series_run *r, const struct exec_part *ep,
+    struct group_member *ret_member, bool *ret_one, struct error *err)
+{
+    struct query *q = r->x->q;
+    struct str *values = ARENA_ZARRAY(q->arena, struct str, r->rq->group_by.n);
+    bool first = true;
+    if (!values)
+        return query_full(q, err);
+    *ret_one = true;
+    *ret_member = (struct group_member){0, 0};
+    for (uint32_t i = 0; i < ep->n_series; i++) {
+        TRY(query_alive(q, err));
+        for (uint32_t k = 0; ep->masks[i] >> k && *ret_one; k++) {
+            const struct group_member m = {i, k};
+            if (!(ep->masks[i] >> k & 1))
+                continue;
+            TRY(same_labels(r, ep, m, values, first, ret_one, err));
+            *ret_member = m;
+            first = false;
+        }
+    }
+    return ST_OK;
+}
+
+/* *ret_done: the part needs no look at its rows. */
+static enum status add_timelines(
+    struct series_run *r, const struct exec_part *ep, bool *ret_done, struct error *err)
+{
+    struct query *q = r->x->q;
+    struct group_member of;
+    uint32_t *types, n, group = SYM_NONE;
+    bool any = false, one = false;
+    *ret_done = false;
+    TRY(rollups_match(q, ep, &types, &n, &any, err));
+    if (!any)
+        return ST_OK;
+    for (uint32_t i = 0; i < n; i++)
+        if (ep->part->rollups->timelines[types[i]] == SYM_NONE)
+            return ST_OK;
+    TRY(find_member(r, ep, &of, &one, err));
+    if (!one)
+        return ST_OK;
+    *ret_done = true;
+    for (uint32_t i = 0; i < n; i++) {
+        struct store_timeline t;
+        arena_reset(&r->x->rows);
+        enum status st = store_timeline(q->store, ep->part, types[i], &r->x->rows, &t, err);
+        if (st == ST_DATA_LOSS)
+            continue;
+        TRY(query_status(q, st, err));
+        TRY(add_timeline(r, &group, ep, &of, &t, err));
+    }
+    return ST_OK;
+}
+
 static enum status add_part(struct series_run *r, struct exec_part *ep, struct error *err)
 {
     struct query *q = r->x->q;
@@ -182,9 +288,13 @@ static enum status add_part(struct series_run *r, struct exec_part *ep, struct e
     if (!r->group_of)
         return query_full(q, err);
     memset(r->group_of, 0xFF, n * sizeof *r->group_of);
+    bool any, done = false;
+    if (!r->s->rules.any)
+        TRY(add_timelines(r, ep, &done, err));
+    if (done)
+        return ST_OK;
     if (!r->s->rules.any)
         return exec_rows(r->x, ep, add_row, r, err);
-    bool any;
     TRY(exec_enter(r->x, ep, &any, err));
     if (!any)
         return ST_OK;

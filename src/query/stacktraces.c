@@ -1,38 +1,22 @@
 /* Flame graphs, tree bytes, graphs and diffs of selections.
  *
- *     selection ─► sums per part ─► one name tree ─► shape
+ *     selection ─► trees of blocks and of rows ─► one name tree ─► shape
  *
- * The tree is never cut; shapes are cut while they are drawn, so totals are exact at every
- * max_nodes. The name tree owns its texts, so parts are let go before the shape is drawn. One array
- * of sums serves all parts. */
+ * The tree has what its shape needs; what it leaves out is in the totals of its leaves, so totals
+ * are exact at every max_nodes (model/tree_merge.h). It owns its texts, so parts are let go before
+ * the shape is drawn. */
 #include "model/dot.h"
 #include "query/query_int.h"
 
-static enum status add_part(struct exec *x, struct exec_part *ep, const struct selection *s,
-    struct exec_sums *sums, struct nametree *t, struct error *err)
+enum status selection_tree(struct query *q, const struct selection *s, int64_t budget,
+    struct nametree *t, struct error *err)
 {
-    bool any;
-    TRY(exec_enter(x, ep, &any, err));
-    if (!any)
-        return ST_OK;
-    TRY(exec_sum_part(x, ep, &s->rules, sums, err));
-    if (sums->any)
-        TRY(query_status(x->q, nametree_add(t, &ep->part->sym, sums->v, ep->n_nodes, err), err));
-    exec_leave(x);
-    return ST_OK;
-}
-
-enum status selection_tree(
-    struct query *q, const struct selection *s, struct nametree *t, struct error *err)
-{
-    struct exec x = {0};
-    struct exec_sums sums = {0};
-    enum status st = selection_open(q, s, &x, err);
-    for (uint32_t i = 0; st == ST_OK && i < x.parts.n; i++)
-        st = add_part(&x, &x.parts.v[i], s, &sums, t, err);
-    exec_close(&x);
-    TRY(st);
-    return query_status(q, nametree_finish(t, err), err);
+    struct tree_set set;
+    enum status st = tree_set_gather(q, s, &set, err);
+    if (st == ST_OK)
+        st = tree_sets_merge(q, &set, 1, budget, t, err);
+    tree_set_done(&set);
+    return st;
 }
 
 /* Shapes as messages */
@@ -88,7 +72,7 @@ enum status selection_dot(struct query *q, const struct selection *s, int64_t ma
     struct buf out;
     nametree_init(&t, q->arena);
     buf_init(&out, query_left(q));
-    enum status st = selection_tree(q, s, &t, err);
+    enum status st = selection_tree(q, s, 0, &t, err);
     if (st == ST_OK)
         st = query_status(
             q, dot_build(&t, max_nodes, s->type.sample_type, s->type.sample_unit, &out, err), err);
@@ -157,8 +141,9 @@ static enum status answer_tree(struct query *q, const stacktraces_request *rq,
     const struct selection *s, int64_t nodes, stacktraces_response *rs, struct error *err)
 {
     struct nametree t;
+    int64_t budget = rq->format == M_FORMAT_TREE ? nodes : tree_merge_budget(nodes, rq->max_nodes);
     nametree_init(&t, q->arena);
-    enum status st = selection_tree(q, s, &t, err);
+    enum status st = selection_tree(q, s, budget, &t, err);
     if (st == ST_OK && rq->format == M_FORMAT_TREE)
         st = encode(q, &t, nodes, &rs->tree, err);
     else if (st == ST_OK)
@@ -238,15 +223,15 @@ static enum status check_type(struct str id, struct error *err)
     return bare ? ST_OK : profile_type_parse(id, &t, err);
 }
 
-static enum status side_tree(
-    struct query *q, const stacktraces_request *rq, struct nametree *t, struct error *err)
+static enum status side_trees(
+    struct query *q, const stacktraces_request *rq, struct tree_set *set, struct error *err)
 {
     struct selection s = {0};
     TRY(check_ids(rq, err));
     TRY(query_range_check(q, rq->start, rq->end, &s.range, err));
     enum status st = prepare(q, rq, &s, err);
     if (st == ST_OK)
-        st = selection_tree(q, &s, t, err);
+        st = tree_set_gather(q, &s, set, err);
     selection_done(&s);
     return st;
 }
@@ -278,17 +263,22 @@ enum status query_diff(
     const stacktraces_request *left = rq->left ? rq->left : &nothing;
     const stacktraces_request *right = rq->right ? rq->right : &nothing;
     struct nametree trees[2];
+    struct tree_set sides[2] = {0};
     int64_t nodes;
     TRY(check_type(left->profile_typeID, err));
     TRY(check_type(right->profile_typeID, err));
     TRY(query_nodes_check(q, MAX(left->max_nodes, right->max_nodes), &nodes, err));
     nametree_init(&trees[0], q->arena);
     nametree_init(&trees[1], q->arena);
-    enum status st = side_tree(q, left, &trees[0], err);
+    enum status st = side_trees(q, left, &sides[0], err);
     if (st == ST_OK)
-        st = side_tree(q, right, &trees[1], err);
+        st = side_trees(q, right, &sides[1], err);
+    if (st == ST_OK)
+        st = tree_sets_merge(q, sides, 2, nodes, trees, err);
     if (st == ST_OK)
         st = draw_diff(q, &trees[0], &trees[1], nodes, &rs->flamegraph, err);
+    tree_set_done(&sides[0]);
+    tree_set_done(&sides[1]);
     nametree_done(&trees[0]);
     nametree_done(&trees[1]);
     return st;

@@ -16,14 +16,13 @@
 #include "base/metrics.h"
 #include "base/varint.h"
 
-enum { DIRECTORY_BYTES_MAX = 1 << 28, DATASETS_LEAST_BYTES = 8, SECTION_RAW_MAX = 1 << 30 };
-static const char head_magic[8] = {'E', 'F', 'B', 'L', 'K', 0, 0, 1};
+enum { DIRECTORY_BYTES_MAX = 1 << 28, SECTION_RAW_MAX = 1 << 30 };
+enum { VERSION_FIRST = 1, VERSION = 2 };
+static const char head_magic[7] = {'E', 'F', 'B', 'L', 'K', 0, 0};
 static const char foot_magic[8] = {'E', 'F', 'B', 'L', 'K', 'E', 'N', 'D'};
 
-const char *const block_section_names[] = {
-    "strings", "series", "rows", "symbols", "nodes", "samples"};
-
 struct opener {
+    uint8_t version;
     struct fs *fs;
     struct fs_file *file;
     struct block *b;
@@ -69,15 +68,20 @@ static enum status read_head(struct opener *o)
 {
     char raw[BLOCK_HEAD_BYTES];
     TRY(read_at(o->fs, o->file, o->b, 0, raw, sizeof raw, o->err));
-    if (memcmp(raw, head_magic, sizeof head_magic - 1) == 0 && raw[7] > head_magic[7])
+    o->version = (uint8_t)raw[7];
+    bool ours = memcmp(raw, head_magic, sizeof head_magic) == 0 && o->version >= VERSION_FIRST;
+    if (ours && o->version > VERSION)
         FAIL(o->err, ST_DATA_LOSS, "block %s has format version %d, this everflame reads up to %d",
-            o->b->path, raw[7], head_magic[7]);
-    if (memcmp(raw, head_magic, sizeof head_magic) != 0 ||
-        load_u64le(raw + BLOCK_HEAD_BYTES - 8) != hash_disk(raw, BLOCK_HEAD_BYTES - 8))
+            o->b->path, o->version, VERSION);
+    if (!ours || load_u64le(raw + BLOCK_HEAD_BYTES - 8) != hash_disk(raw, BLOCK_HEAD_BYTES - 8))
         return damaged(o, "its head");
     memcpy(o->b->store_id, raw + 8, 16);
     o->b->epoch = load_u64le(raw + 24);
-    o->b->hour_ns = (int64_t)load_u64le(raw + 32);
+    o->b->start_ns = (int64_t)load_u64le(raw + 32);
+    o->b->level = (enum block_level)(uint8_t)raw[40];
+    if (o->b->level >= BLOCK_LEVELS ||
+        block_range_start(o->b->level, o->b->start_ns) != o->b->start_ns)
+        return damaged(o, "its range");
     return ST_OK;
 }
 
@@ -105,56 +109,12 @@ static enum status read_foot(struct opener *o)
     return ST_OK;
 }
 
-static enum status parse_dataset(
-    struct opener *o, struct cursor *c, struct block_dataset *bd, uint64_t *at)
-{
-    bd->block = o->b;
-    bd->service = arena_str(&o->b->memory, cursor_bytes(c, cursor_uvarint(c)));
-    bd->time_min = cursor_svarint(c);
-    bd->time_max = cursor_svarint(c);
-    bd->n_rows = cursor_uvarint(c);
-    bd->n_series = cursor_uvarint(c);
-    bd->n_samples = cursor_uvarint(c);
-    for (int i = 0; i < BLOCK_SECTIONS; i++) {
-        struct block_range *r = &bd->sections[i];
-        uint64_t codec = cursor_uvarint(c);
-        r->codec = (enum block_codec)codec;
-        r->offset = cursor_uvarint(c);
-        r->stored_bytes = cursor_uvarint(c);
-        r->raw_bytes = cursor_uvarint(c);
-        r->check = cursor_u64le(c);
-        if (c->bad || codec > BLOCK_ZSTD || r->offset != *at ||
-            r->stored_bytes > o->directory_at - *at || r->raw_bytes > SECTION_RAW_MAX ||
-            (codec == BLOCK_PLAIN && r->raw_bytes != r->stored_bytes))
-            return damaged(o, "an entry of its directory");
-        *at += r->stored_bytes;
-    }
-    mutex_init(&bd->lock, "store.block_dataset", RANK_BLOCK);
-    for (int i = 0; i < BLOCK_VIEWS; i++)
-        bd->parts[i].of = bd;
-    return ST_OK;
-}
-
+/* The directory: block_directory.c. */
 static enum status parse_directory(struct opener *o)
 {
-    struct block *b = o->b;
-    struct cursor c = cursor_make(buf_view(&o->directory));
-    uint64_t at = BLOCK_HEAD_BYTES;
-    b->tenant = arena_str(&b->memory, cursor_bytes(&c, cursor_uvarint(&c)));
-    b->time_min = cursor_svarint(&c);
-    b->time_max = cursor_svarint(&c);
-    b->seq_max = cursor_uvarint(&c);
-    uint64_t n = cursor_uvarint(&c);
-    if (c.bad || n > cursor_left(&c) / DATASETS_LEAST_BYTES)
-        return damaged(o, "its directory");
-    b->datasets = ARENA_ZARRAY(&b->memory, struct block_dataset, n);
-    if (!b->datasets)
-        FAIL(o->err, ST_RESOURCE_EXHAUSTED, "no memory for the directory of block %s", b->path);
-    for (; b->n_datasets < n; b->n_datasets++)
-        TRY(parse_dataset(o, &c, &b->datasets[b->n_datasets], &at));
-    if (cursor_left(&c) || at != o->directory_at)
-        return damaged(o, "its directory");
-    return ST_OK;
+    enum status st = block_directory_parse(
+        o->b, o->version, buf_view(&o->directory), o->directory_at, o->err);
+    return st == ST_DATA_LOSS ? damaged(o, "its directory") : st;
 }
 
 static enum status open_file(struct opener *o)
@@ -205,11 +165,11 @@ void block_unref(struct block *b)
     if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) > 1)
         return;
     for (uint32_t i = 0; i < b->n_datasets; i++) {
-        for (int v = 0; v < BLOCK_VIEWS; v++)
-            ASSERT(
-                !b->datasets[i].parts[v].ds); /* the cache holds a reference while it is loaded */
-        mutex_done(&b->datasets[i].lock);
-        if (atomic_load(&b->datasets[i].aside_until_ns))
+        struct block_dataset *bd = &b->datasets[i];
+        for (uint32_t u = 0; u < block_n_units(bd); u++)
+            ASSERT(!bd->units[u].loaded); /* the cache holds a reference while it is */
+        mutex_done(&bd->lock);
+        if (atomic_load(&bd->aside_until_ns))
             metric_add(M_BLOCKS_BAD, -1);
     }
     char whole[4096];
@@ -239,11 +199,10 @@ static enum status inflate(const struct block *b, const struct block_range *r, s
     return ST_OK;
 }
 
-enum status block_section_read(
-    const struct block_dataset *bd, enum block_section section, struct buf *out, struct error *err)
+enum status block_range_read(const struct block_dataset *bd, const struct block_range *r,
+    const char *what, struct buf *out, struct error *err)
 {
     const struct block *b = bd->block;
-    const struct block_range *r = &bd->sections[section];
     struct fs_file *file;
     struct buf stored;
     char whole[4096];
@@ -259,57 +218,18 @@ enum status block_section_read(
     b->fs->file_close(b->fs, file);
     if (st == ST_OK && hash_disk(stored.p, r->stored_bytes) != r->check)
         st = error_set(err, ST_DATA_LOSS, __FILE__, __LINE__,
-            "block %s is damaged: the %s of service %.*s", b->path, block_section_names[section],
-            STR_ARG(bd->service));
+            "block %s is damaged: the %s of service %.*s", b->path, what, STR_ARG(bd->service));
     if (st == ST_OK)
         st = inflate(b, r, str_make(stored.p, r->stored_bytes), out, err);
     buf_done(&stored);
     return st;
 }
 
-static enum status wrong(const struct block_dataset *bd, const char *what, struct error *err)
+enum status block_section_read(const struct block_dataset *bd, const struct block_section *s,
+    struct buf *out, struct error *err)
 {
-    FAIL(err, ST_DATA_LOSS, "block %s is damaged: %s of service %.*s", bd->block->path, what,
-        STR_ARG(bd->service));
-}
-
-/* What the directory and the rows say against what the samples are. */
-static enum status verify_part(
-    const struct block_dataset *bd, const struct part *p, struct error *err)
-{
-    uint64_t samples = 0;
-    for (uint32_t i = 0; i < part_rows(p); i++) {
-        const struct part_row *r = part_row(p, i);
-        uint32_t n, n_types = part_series(p, r->series)->n_types;
-        int64_t totals[SAMPLE_TYPES_MAX];
-        if (samples_check(
-                str_make(r->bytes, r->n_bytes), n_types, part_nodes(p), &n, totals, NULL) != ST_OK)
-            return wrong(bd, "the samples of a row", err);
-        if (n != r->n_samples || memcmp(totals, r->totals, n_types * sizeof *totals) != 0)
-            return wrong(bd, "a total", err);
-        if (block_hour(r->time_ns) != bd->block->hour_ns || r->seq > bd->block->seq_max)
-            return wrong(bd, "the time or number of a row", err);
-        samples += n;
-    }
-    if (samples != bd->n_samples || part_n_series(p) != bd->n_series ||
-        p->time_min != bd->time_min || p->time_max != bd->time_max)
-        return wrong(bd, "the directory's entry", err);
-    return ST_OK;
-}
-
-enum status block_verify(const struct block *b, struct error *err)
-{
-    int64_t time_min = INT64_MAX, time_max = INT64_MIN;
-    for (uint32_t i = 0; i < b->n_datasets; i++) {
-        struct dataset *ds;
-        TRY(block_load(&b->datasets[i], BLOCK_FULL, &ds, err));
-        enum status st = verify_part(&b->datasets[i], &ds->part, err);
-        dataset_free(ds);
-        TRY(st);
-        time_min = MIN(time_min, b->datasets[i].time_min);
-        time_max = MAX(time_max, b->datasets[i].time_max);
-    }
-    if (time_min != b->time_min || time_max != b->time_max)
-        FAIL(err, ST_DATA_LOSS, "block %s is damaged: its times", b->path);
-    return ST_OK;
+    ASSERT(s->codec != BLOCK_CHUNKS);
+    const struct block_range r = {s->offset, s->stored_bytes, s->raw_bytes, s->check, s->codec};
+    return block_range_read(
+        bd, &r, s->kind < BLOCK_KINDS ? block_kind_names[s->kind] : "a section", out, err);
 }

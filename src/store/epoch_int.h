@@ -12,7 +12,7 @@ enum { DATASETS_MAX = 1 << 20, SERIES_MAX = 1 << 24, ROWS_MAX = 1 << 28 };
 enum { HOURS_MAX = 64 };
 
 /* The first strings of every dataset, so that a lost series can be named. */
-enum { DATASET_STRING_NAME = 2, DATASET_STRING_SERVICE_NAME = 3 };
+enum { DATASET_STRING_NAME = PART_STRING_NAME, DATASET_STRING_SERVICE_NAME = 3 };
 
 struct epoch;
 

@@ -39,10 +39,35 @@ struct part_row {
     int64_t totals[SAMPLE_TYPES_MAX];
 };
 
+/* A part of a block has its rows in slots, one per hour that has any; a live part has none, its
+ * rows are its own. See store_slot_enter. */
+struct part_slot {
+    int64_t time_min, time_max;
+    uint32_t n_rows;
+    uint64_t n_samples;
+};
+
+/* What a block knows beforehand of a profile type over all series: sums of some of its slots. */
+enum { PART_TYPE_IDS = 5 }; /* strings: name, type, unit, period type, period unit */
+struct part_tree {
+    uint32_t type, slot, n_slots;
+    uint32_t tree, functions; /* the store's: which sections */
+};
+struct part_rollups {
+    const uint32_t (*types)[PART_TYPE_IDS];
+    const uint32_t *timelines;     /* per type; the store's: which section */
+    const struct part_tree *trees; /* those over more slots first */
+    uint32_t n_types, n_trees;
+    uint32_t names; /* the store's: which section */
+};
+
 struct part {
     struct str tenant, service;
     uint64_t epoch;
     void *origin; /* the store's: where the part came from */
+    const struct part_slot *slots;
+    uint32_t n_slots;
+    const struct part_rollups *rollups; /* or NULL */
     struct symtab sym;
     struct segvec series; /* struct part_series */
     struct segvec rows;   /* struct part_row */
@@ -53,6 +78,22 @@ struct part {
 static inline uint32_t part_series_n_ids(const struct part_series *s)
 {
     return 2 * (s->n_labels + s->n_types + 1);
+}
+/* The string `__name__` of every dataset. */
+enum { PART_STRING_NAME = 2 };
+/* The profile type of type k, as strings: 0 where it has none. */
+static inline void part_type_ids(const struct part_series *s, uint32_t k, uint32_t ids[])
+{
+    const uint32_t *types = s->ids + 2 * (size_t)s->n_labels;
+    const uint32_t *period = types + 2 * (size_t)s->n_types;
+    ids[0] = 0;
+    for (uint32_t i = 0; i < s->n_labels; i++)
+        if (s->ids[2 * i] == PART_STRING_NAME)
+            ids[0] = s->ids[2 * i + 1];
+    ids[1] = types[2 * k];
+    ids[2] = types[2 * k + 1];
+    ids[3] = period[0];
+    ids[4] = period[1];
 }
 
 static inline struct part_series *part_series(const struct part *p, uint32_t i)

@@ -241,7 +241,7 @@ static void take_unfinished(struct blocks *b, struct block *block, const struct 
     uint64_t rows = 0;
     for (uint32_t i = 0; i < block->n_datasets; i++)
         rows += block->datasets[i].n_rows;
-    if (rows <= rows_of(ep, block->tenant, block->hour_ns)) {
+    if (rows <= rows_of(ep, block->tenant, block->start_ns)) {
         atomic_store(&block->retired, true);
         return;
     }
@@ -259,7 +259,8 @@ static void take_unlisted(struct blocks *b, struct block *block)
     struct error err;
     char place[BLOCK_PATH_MAX];
     const struct epoch *ep = replayed_epoch(b->s, block->epoch);
-    bool ours = block_path(&b->s->target, block->epoch, block->tenant, block->hour_ns, place) &&
+    bool ours = block_path(&b->s->target, block->epoch, block->tenant, block->level,
+                    block->start_ns, place) &&
                 strcmp(place, block->path) == 0 && !recover_is_done(b->s, block->epoch);
     if (!ours) { /* a copy, say: served it would count twice */
         foreign("blocks", str_from(block->path));

@@ -219,6 +219,14 @@ static void add_epoch(struct view *v, const struct epoch *ep, const struct quest
     }
 }
 
+static bool any_slot_in_time(const struct question *q, const struct block_dataset *bd)
+{
+    for (uint32_t i = 0; i < bd->n_slots; i++)
+        if (in_time(q, bd->slots[i].time_min, bd->slots[i].time_max))
+            return true;
+    return false;
+}
+
 static enum status add_block(
     struct store *s, struct view *v, struct block *b, const struct question *q, struct error *err)
 {
@@ -226,14 +234,14 @@ static enum status add_block(
         return ST_OK;
     for (uint32_t i = 0; i < b->n_datasets; i++) {
         struct block_dataset *bd = &b->datasets[i];
-        struct block_part *bp;
-        if (!fits(q, b->tenant, bd->service) || !in_time(q, bd->time_min, bd->time_max))
+        struct block_unit *labels = &bd->units[UNIT_LABELS];
+        if (!fits(q, b->tenant, bd->service) || !any_slot_in_time(q, bd))
             continue;
-        enum status st = block_cache_acquire(&s->cache, bd, BLOCK_LABELS, &bp, err);
+        enum status st = block_cache_acquire(&s->cache, labels, err);
         if (st == ST_DATA_LOSS)
             continue;
         TRY(st);
-        add_part(v, &bp->ds->part);
+        add_part(v, block_unit_part(labels));
     }
     return ST_OK;
 }
@@ -289,20 +297,38 @@ void store_view_release(struct store *s, const struct store_view *pub)
     mem_free(v);
 }
 
-enum status store_part_enter(
-    struct store *s, const struct part *part, const struct part **ret_part, struct error *err)
+static enum status enter_unit(
+    struct store *s, struct block_unit *u, const struct part **ret_part, struct error *err)
 {
-    struct block_part *labels = part->origin, *full;
     *ret_part = NULL;
-    if (!labels) {
-        *ret_part = part;
-        return ST_OK;
-    }
-    enum status st = block_cache_acquire(&s->cache, labels->of, BLOCK_FULL, &full, err);
+    enum status st = block_cache_acquire(&s->cache, u, err);
     if (st == ST_DATA_LOSS)
         return ST_OK;
     TRY(st);
-    *ret_part = &full->ds->part;
+    *ret_part = block_unit_part(u);
+    return ST_OK;
+}
+
+enum status store_part_enter(
+    struct store *s, const struct part *part, const struct part **ret_part, struct error *err)
+{
+    struct block_unit *labels = part->origin;
+    if (labels)
+        return enter_unit(s, &labels->of->units[UNIT_STACKS], ret_part, err);
+    *ret_part = part;
+    return ST_OK;
+}
+
+enum status store_slot_enter(struct store *s, const struct part *part, uint32_t slot,
+    enum store_rows what, const struct part **ret_rows, struct error *err)
+{
+    struct block_unit *labels = part->origin;
+    if (labels)
+        return enter_unit(s,
+            what == STORE_TOTALS ? block_unit_rows(labels->of, slot)
+                                 : block_unit_samples(labels->of, slot),
+            ret_rows, err);
+    *ret_rows = part;
     return ST_OK;
 }
 

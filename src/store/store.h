@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "codec/profile.h"
+#include "model/function_table.h"
 #include "store/part.h"
 
 struct store;
@@ -94,10 +95,9 @@ enum status store_expire(struct store *s, int64_t now_ns, struct error *err);
 /* False when uploads would be refused; *ret_why says why (static text or errno text). */
 bool store_writable(struct store *s, struct str *ret_why, struct arena *arena);
 
-/* An immutable set of parts; release it when the query ends. The parts of blocks carry labels and
- * rows (time, totals) only; whoever wants stacks and samples enters the part first and uses the
- * part it is given, which has the same series and rows by the same indexes. Of the head both are
- * the same part. */
+/* An immutable set of parts; release it when the query ends. A part of the view has labels and
+ * series, and says which slots of rows there are; whoever wants stacks enters the part, whoever
+ * wants rows enters a slot. Of the head all of these are the same part. */
 struct store_view {
     const struct part **parts;
     uint32_t n;
@@ -107,10 +107,54 @@ struct store_view {
 enum status store_view_acquire(struct store *s, struct str tenant, struct str service,
     int64_t from_ns, int64_t until_ns, const struct store_view **ret_view, struct error *err);
 void store_view_release(struct store *s, const struct store_view *v);
-/* *ret_part NULL with ST_OK: damaged, left out. Leave with what was given. */
+
+/* Everything below: `part` is one of a view. What is given has the same series by the same indexes.
+ * NULL with ST_OK: damaged, left out. Leave what was entered with what was given. */
+
+/* Symbols and stacks. */
 enum status store_part_enter(
     struct store *s, const struct part *part, const struct part **ret_part, struct error *err);
+/* How many slots there are; at least one. */
+static inline uint32_t part_n_slots(const struct part *p)
+{
+    return p->slots ? p->n_slots : 1;
+}
+static inline struct part_slot part_slot(const struct part *p, uint32_t i)
+{
+    if (p->slots)
+        return p->slots[i];
+    return (struct part_slot){atomic_load_explicit(&p->time_min, memory_order_relaxed),
+        atomic_load_explicit(&p->time_max, memory_order_relaxed), part_rows(p), 0};
+}
+/* The rows of a slot: times and totals, or with samples, whose nodes are those of the part that
+ * store_part_enter gives. */
+enum store_rows { STORE_TOTALS, STORE_SAMPLES };
+enum status store_slot_enter(struct store *s, const struct part *part, uint32_t slot,
+    enum store_rows what, const struct part **ret_rows, struct error *err);
 void store_part_leave(struct store *s, const struct part *part);
+
+/* Roll-ups of part->rollups. A tree with the names that it refers to; readers take their scratch
+ * from the arena. It ends with store_tree_leave, before the arena does. */
+struct store_tree {
+    struct rollup_reader tree;
+    struct rollup_names_reader names;
+    void *origin[2];
+};
+enum status store_tree_enter(struct store *s, const struct part *part, const struct part_tree *tree,
+    struct arena *arena, struct store_tree **ret_tree, struct error *err);
+void store_tree_leave(struct store *s, struct store_tree *tree);
+/* The function table that belongs to a tree, by the ids of its names. */
+enum status store_functions(struct store *s, const struct part *part, const struct part_tree *tree,
+    struct arena *arena, struct function_table *ret_table, struct error *err);
+/* When there was how much of a type, over all series; every time once, rising. n is 0 where there
+ * is none. */
+struct store_timeline {
+    uint32_t n;
+    int64_t *times, *totals;
+    uint32_t *rows; /* at that time, with a value */
+};
+enum status store_timeline(struct store *s, const struct part *part, uint32_t type,
+    struct arena *arena, struct store_timeline *ret_timeline, struct error *err);
 
 /* UUID text (36 characters) of the profile that upload `seq` made, and back. */
 void store_profile_id(struct store *s, uint64_t seq, char out[37]);

@@ -142,7 +142,7 @@ static void judge_block(
     else if (l && (l->entry.check != b->check || l->entry.bytes != b->file_bytes))
         e->problem = STR("it is not what its marker names");
     else if (!l && (has_marker(w, b->epoch) ||
-                       !block_path(&w->to, b->epoch, b->tenant, b->hour_ns, place) ||
+                       !block_path(&w->to, b->epoch, b->tenant, b->level, b->start_ns, place) ||
                        strcmp(place, b->path) != 0))
         e->note = STR("not listed in the marker of its epoch, or a copy");
     else if (!l)
@@ -164,7 +164,8 @@ static void tell_block(struct walk *w, const char *dir, const char *path, const 
         e.bytes = b->file_bytes;
         e.epoch = b->epoch;
         e.tenant = b->tenant;
-        e.hour_ns = b->hour_ns;
+        e.level = block_levels[b->level].name;
+        e.start_ns = b->start_ns;
         e.services = b->n_datasets;
         for (uint32_t i = 0; i < b->n_datasets; i++) {
             e.profiles += b->datasets[i].n_rows;

@@ -22,7 +22,8 @@ struct tool_entry {
     struct str path; /* below the directory; of a single file as given */
     uint64_t bytes, epoch;
     struct str tenant; /* of a block */
-    int64_t hour_ns;
+    const char *level; /* "1h", …; NULL: no block */
+    int64_t start_ns;  /* of its range */
     uint32_t services; /* of a block; of a marker: blocks; of a segment: batches */
     uint64_t profiles, samples;
     struct str problem; /* empty: none was found */

@@ -35,10 +35,7 @@ static void put_text(struct buf *out, struct str s)
 static void put_series(struct buf *out, const struct part *p, uint32_t series)
 {
     const struct part_series *s = part_series(p, series);
-    uint64_t rows = 0;
-    for (uint32_t i = 0; i < part_rows(p); i++)
-        rows += part_row(p, i)->series == series;
-    buf_printf(out, "    series %u, profiles %" PRIu64 ":", series, rows);
+    buf_printf(out, "    series %u:", series);
     for (uint32_t i = 0; i < s->n_labels; i++) {
         buf_printf(out, " ");
         put_text(out, s->labels[i].name);
@@ -55,33 +52,56 @@ static void put_series(struct buf *out, const struct part *p, uint32_t series)
     buf_printf(out, ")\n");
 }
 
+static void put_section(struct buf *out, const struct block_section *s)
+{
+    static const char *const codecs[] = {"plain", "zstd", "chunks"};
+    buf_printf(out,
+        "    %-9s type %u, slots %u+%u, at %" PRIu64 ", bytes %" PRIu64 ", raw %" PRIu64
+        ", %s, check %016" PRIx64 "\n",
+        s->kind < BLOCK_KINDS ? block_kind_names[s->kind] : "?", s->type, s->slot, s->n_slots,
+        s->offset, s->stored_bytes, s->raw_bytes, codecs[s->codec], s->check);
+}
+
+static void put_slot(struct buf *out, const struct part_slot *s)
+{
+    buf_printf(out, "    slot: profiles %u, samples %" PRIu64 ", ", s->n_rows, s->n_samples);
+    put_time(out, s->time_min);
+    buf_printf(out, " to ");
+    put_time(out, s->time_max);
+    buf_printf(out, "\n");
+}
+
+static void put_type(struct buf *out, const struct symtab *sym, const uint32_t *ids)
+{
+    buf_printf(out, "    type:");
+    for (uint32_t k = 0; k < PART_TYPE_IDS; k++) {
+        buf_printf(out, k ? ":" : " ");
+        put_text(out, sym_string(sym, ids[k]));
+    }
+    buf_printf(out, "\n");
+}
+
 static void put_dataset(struct buf *out, const struct block_dataset *bd)
 {
     struct error err;
     struct dataset *ds;
     buf_printf(out, "  service ");
     put_text(out, bd->service);
-    buf_printf(out, ": profiles %" PRIu64 ", series %" PRIu64 ", samples %" PRIu64 ", ", bd->n_rows,
+    buf_printf(out, ": profiles %" PRIu64 ", series %" PRIu64 ", samples %" PRIu64 "\n", bd->n_rows,
         bd->n_series, bd->n_samples);
-    put_time(out, bd->time_min);
-    buf_printf(out, " to ");
-    put_time(out, bd->time_max);
-    buf_printf(out, "\n");
-    for (int i = 0; i < BLOCK_SECTIONS; i++) {
-        const struct block_range *r = &bd->sections[i];
-        buf_printf(out,
-            "    %-8s at %-10" PRIu64 " bytes %-10" PRIu64 " raw %-10" PRIu64
-            " %s check %016" PRIx64 "\n",
-            block_section_names[i], r->offset, r->stored_bytes, r->raw_bytes,
-            r->codec == BLOCK_ZSTD ? "zstd " : "plain", r->check);
-    }
-    if (block_load(bd, BLOCK_FULL, &ds, &err) != ST_OK) {
+    for (uint32_t i = 0; i < bd->n_slots; i++)
+        put_slot(out, &bd->slots[i]);
+    for (uint32_t i = 0; i < bd->n_sections; i++)
+        put_section(out, &bd->sections[i]);
+    if (block_load(bd, true, &ds, &err) != ST_OK) {
         buf_printf(out, "    DAMAGED: %s\n", err.msg);
         return;
     }
     const struct symtab *sym = &ds->part.sym;
     buf_printf(out, "    strings %u, functions %u, mappings %u, locations %u, nodes %u\n",
         sym->strings.n, sym->functions.n, sym->mappings.n, sym->locations.n, sym->nodes.n);
+    for (uint32_t i = 0; i < bd->rollups.n_types; i++)
+        put_type(out, sym, bd->rollups.types[i]);
     for (uint32_t i = 0; i < part_n_series(&ds->part); i++)
         put_series(out, &ds->part, i);
     dataset_free(ds);
@@ -97,12 +117,18 @@ static enum status inspect_block(
     TRY(block_open(fs, slash == path ? "/" : dir, slash ? slash + 1 : path, &b, err));
     buf_printf(out, "block, bytes %" PRIu64 "\nstore ", b->file_bytes);
     put_id(out, b->store_id);
-    buf_printf(out, "\nepoch %016" PRIx64 "\nhour ", b->epoch);
-    put_time(out, b->hour_ns);
+    buf_printf(
+        out, "\nepoch %016" PRIx64 "\nlevel %s from ", b->epoch, block_levels[b->level].name);
+    put_time(out, b->start_ns);
     buf_printf(out, "\ntenant ");
     put_text(out, b->tenant);
     buf_printf(out, "\nhighest upload %" PRIu64 "\ndirectory check %016" PRIx64 "\nservices %u\n",
         b->seq_max, b->check, b->n_datasets);
+    for (uint32_t i = 0; i < b->n_sources; i++) {
+        buf_printf(out, "merged from ");
+        put_text(out, b->sources[i]);
+        buf_printf(out, "\n");
+    }
     for (uint32_t i = 0; i < b->n_datasets; i++)
         put_dataset(out, &b->datasets[i]);
     block_unref(b);

@@ -18,29 +18,56 @@ static void store_u64le(uint8_t *p, uint64_t v)
         p[i] = (uint8_t)(v >> 8 * i);
 }
 
-/* The sections' checks in the directory; false when it is not one, or claims a large section. */
+/* One section's entry in the directory: its check is made right. Chunks inside keep theirs, which
+ * the corpus has. False when it claims a large section. */
+static bool mend_section(uint8_t *file, size_t size, struct cursor *c, uint64_t *at, bool version_1)
+{
+    for (int i = 0; i < (version_1 ? 0 : 4); i++)
+        cursor_uvarint(c);
+    uint64_t codec = cursor_uvarint(c);
+    if (version_1)
+        *at = cursor_uvarint(c);
+    uint64_t stored = cursor_uvarint(c), raw = cursor_uvarint(c);
+    struct str check = cursor_bytes(c, 8);
+    if (c->bad || raw > RAW_MAX || *at > size || stored > size - *at)
+        return false;
+    uint64_t covered = codec == BLOCK_CHUNKS ? MIN(raw, stored) : stored;
+    store_u64le(file + (check.p - (const char *)file), hash_disk(file + *at, covered));
+    *at += stored;
+    return true;
+}
+
+static void skip(struct cursor *c, uint64_t n)
+{
+    for (; n && !c->bad; n--)
+        cursor_uvarint(c);
+}
+
+/* False when it is not a directory, or claims a large section. */
 static bool mend_sections(uint8_t *file, size_t size, struct str directory)
 {
     struct cursor c = cursor_make(directory);
+    bool version_1 = file[7] == 1, ok = true;
+    uint64_t at = BLOCK_HEAD_BYTES;
     cursor_bytes(&c, cursor_uvarint(&c));
-    for (int i = 0; i < 3; i++)
-        cursor_uvarint(&c);
-    for (uint64_t n = cursor_uvarint(&c); n && !c.bad; n--) {
+    skip(&c, 3);
+    for (uint64_t n = version_1 ? 0 : cursor_uvarint(&c); n && !c.bad; n--)
         cursor_bytes(&c, cursor_uvarint(&c));
-        for (int i = 0; i < 5; i++)
-            cursor_uvarint(&c);
-        for (int i = 0; i < BLOCK_SECTIONS && !c.bad; i++) {
-            cursor_uvarint(&c);
-            uint64_t offset = cursor_uvarint(&c), stored = cursor_uvarint(&c);
-            if (cursor_uvarint(&c) > RAW_MAX)
-                return false;
-            struct str check = cursor_bytes(&c, 8);
-            if (check.n && offset <= size && stored <= size - offset)
-                store_u64le(
-                    file + (check.p - (const char *)file), hash_disk(file + offset, stored));
+    for (uint64_t n = cursor_uvarint(&c); n && !c.bad && ok; n--) {
+        uint64_t sections = 6;
+        cursor_bytes(&c, cursor_uvarint(&c));
+        if (version_1) {
+            skip(&c, 5);
+        } else {
+            skip(&c, 1);
+            skip(&c, 4 * MIN(cursor_uvarint(&c), (uint64_t)size));
+            skip(&c, 5 * MIN(cursor_uvarint(&c), (uint64_t)size));
+            sections = cursor_uvarint(&c);
         }
+        for (; sections && !c.bad && ok; sections--)
+            ok = mend_section(file, size, &c, &at, version_1);
     }
-    return !c.bad;
+    return ok && !c.bad;
 }
 
 static bool mend(uint8_t *file, size_t size)
@@ -82,20 +109,33 @@ static void read_part(const struct part *p)
     arena_done(&arena);
 }
 
+static void read_slots(const struct block_dataset *bd, const struct part *stacks, bool whole)
+{
+    for (uint32_t i = 0; i < bd->n_slots; i++) {
+        struct block_rows *rows;
+        if (block_load_rows(bd, i, true, stacks, &rows, NULL) != ST_OK) {
+            ASSERT(!whole);
+            continue;
+        }
+        if (whole)
+            read_part(&rows->part);
+        block_rows_free(rows);
+    }
+}
+
 static void read_block(struct block *b)
 {
     bool whole = block_verify(b, NULL) == ST_OK;
     for (uint32_t i = 0; i < b->n_datasets; i++) {
         struct dataset *ds;
-        if (block_load(&b->datasets[i], BLOCK_LABELS, &ds, NULL) == ST_OK)
+        if (block_load(&b->datasets[i], false, &ds, NULL) == ST_OK)
             dataset_free(ds);
         else
             ASSERT(!whole);
-        if (block_load(&b->datasets[i], BLOCK_FULL, &ds, NULL) == ST_OK) {
-            if (whole)
-                read_part(&ds->part);
-            dataset_free(ds);
-        }
+        if (block_load(&b->datasets[i], true, &ds, NULL) != ST_OK)
+            continue;
+        read_slots(&b->datasets[i], &ds->part, whole);
+        dataset_free(ds);
     }
 }
 

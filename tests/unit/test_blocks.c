@@ -144,15 +144,8 @@ static void *query_loop(void *arg)
         assert_int_equal(
             store_view_acquire(r->s, STR("anonymous"), STR_EMPTY, INT64_MIN, INT64_MAX, &v, NULL),
             ST_OK);
-        uint32_t rows = 0, full = 0;
-        for (uint32_t i = 0; i < v->n; i++) {
-            const struct part *p;
-            rows += part_rows(v->parts[i]);
-            assert_int_equal(store_part_enter(r->s, v->parts[i], &p, NULL), ST_OK);
-            assert_non_null(p);
-            full += part_rows(p);
-            store_part_leave(r->s, p);
-        }
+        uint32_t rows = view_rows(r->s, v, STORE_TOTALS);
+        uint32_t full = view_rows(r->s, v, STORE_SAMPLES);
         store_view_release(r->s, v);
         assert_in_range(rows, before, atomic_load(&r->acknowledged) + 1);
         assert_true(full >= rows); /* a part of the head may have grown in between */
@@ -267,8 +260,8 @@ static void test_cache_is_bounded(void **state)
     for (int64_t hour = 7; hour < 9; hour++)
         assert_int_equal(rows_of_hour(s, hour), 1);
     for (int64_t hour = 0; hour < HOURS; hour++) {
-        bool loaded = s->blocks[hour]->datasets[0].parts[BLOCK_LABELS].ds != NULL;
-        assert_int_equal(s->blocks[hour]->hour_ns, T0 + hour * HOUR_NS);
+        bool loaded = s->blocks[hour]->datasets[0].units[UNIT_LABELS].loaded != NULL;
+        assert_int_equal(s->blocks[hour]->start_ns, T0 + hour * HOUR_NS);
         if (hour == 7 || hour == 8)
             assert_true(loaded);
     }
@@ -343,7 +336,7 @@ static void test_retention_by_bytes(void **state)
     assert_true(metric_get(M_BLOCK_BYTES) <= (double)(bytes / 2));
     assert_int_equal(s->n_blocks, 5);
     for (uint32_t i = 0; i < s->n_blocks; i++)
-        assert_true(s->blocks[i]->hour_ns >= T0 + 5 * HOUR_NS);
+        assert_true(s->blocks[i]->start_ns >= T0 + 5 * HOUR_NS);
     store_close(s);
     fs_sim_free(sim);
 }

@@ -154,20 +154,20 @@ static void check_rows(struct store *s)
 {
     uint32_t seen[LOG_ROWS + 2] = {0};
     const struct store_view *v = all_parts(s);
-    for (uint32_t i = 0; i < v->n; i++)
-        for (uint32_t k = 0; k < part_rows(v->parts[i]); k++) {
-            const struct part_row *r = part_row(v->parts[i], k);
-            assert_in_range(r->seq, 1, LOG_ROWS);
-            assert_int_equal(r->time_ns, T0 + (int64_t)r->seq);
-            assert_string_equal(
-                part_series(v->parts[i], r->series)->labels[1].value.n ? "labels" : "none",
-                "labels");
-            int64_t total = 0;
-            for (int64_t j = 0; j < 3; j++)
-                total += 1 + ((int64_t)(r->seq - 1) * 7 + j * 6) % 100;
-            assert_int_equal(r->totals[0], total);
-            seen[r->seq]++;
-        }
+    struct row_walk walk = {.s = s, .v = v};
+    const struct part *p;
+    const struct part_row *r;
+    while (row_walk_next(&walk, &p, &r)) {
+        assert_in_range(r->seq, 1, LOG_ROWS);
+        assert_int_equal(r->time_ns, T0 + (int64_t)r->seq);
+        assert_string_equal(
+            part_series(p, r->series)->labels[1].value.n ? "labels" : "none", "labels");
+        int64_t total = 0;
+        for (int64_t j = 0; j < 3; j++)
+            total += 1 + ((int64_t)(r->seq - 1) * 7 + j * 6) % 100;
+        assert_int_equal(r->totals[0], total);
+        seen[r->seq]++;
+    }
     for (uint64_t seq = 1; seq <= LOG_ROWS; seq++)
         assert_int_equal(seen[seq], seq != lost_seq);
     store_view_release(s, v);
@@ -444,6 +444,7 @@ static void test_every_bit_of_a_block(void **state)
     mem_free(expected);
 }
 
+static bool derived; /* in a section that is summed beforehand: rows are read without it */
 static int64_t damaged_hour;
 static struct str damaged_service; /* empty: the whole block */
 
@@ -465,13 +466,15 @@ static void find_unit(const struct image *im, uint32_t file, size_t at)
     assert_int_equal(block_open(fs_sim_fs(sim), "data/blocks",
                          im->files[file].path + strlen("data/blocks/"), &b, NULL),
         ST_OK);
-    damaged_hour = b->hour_ns;
+    damaged_hour = b->start_ns;
     damaged_service = STR_EMPTY;
+    derived = false;
     for (uint32_t i = 0; i < b->n_datasets; i++)
-        for (int k = 0; k < BLOCK_SECTIONS; k++) {
-            const struct block_range *r = &b->datasets[i].sections[k];
+        for (uint32_t k = 0; k < b->datasets[i].n_sections; k++) {
+            const struct block_section *r = &b->datasets[i].sections[k];
             if (at < r->offset || at - r->offset >= r->stored_bytes)
                 continue;
+            derived = r->kind >= BLOCK_TIMELINE;
             snprintf(service, sizeof service, "%.*s", STR_ARG(b->datasets[i].service));
             damaged_service = str_from(service);
         }
@@ -493,12 +496,12 @@ static void test_flips_in_a_served_block(void **state)
         struct store *s = open_sim(sim);
         char *now = shown(s, "anonymous");
         find_unit(im, file, at);
-        assert_int_not_equal(missing_lines(expected, now, of_damaged_unit), 0);
-        assert_true(metric_get(M_BLOCKS_BAD) == bad + 1);
+        assert_int_equal(missing_lines(expected, now, of_damaged_unit) > 0, !derived);
+        assert_true(metric_get(M_BLOCKS_BAD) == bad + !derived);
         mem_free(now);
         now = shown(s, "anonymous"); /* and again, without reading it again */
-        assert_int_not_equal(missing_lines(expected, now, of_damaged_unit), 0);
-        assert_true(metric_get(M_BLOCKS_BAD) == bad + 1);
+        assert_int_equal(missing_lines(expected, now, of_damaged_unit) > 0, !derived);
+        assert_true(metric_get(M_BLOCKS_BAD) == bad + !derived);
         mem_free(now);
         store_close(s);
         assert_int_equal(count_files(sim, ".efb"), 3); /* left in place */

@@ -181,7 +181,7 @@ static void check_tree(struct setup *s, const struct selection *sel, const int64
     int64_t got[PATHS] = {0};
     struct nametree t;
     nametree_init(&t, &s->arena);
-    CHECK_OK(s, selection_tree(&s->q, sel, &t, &s->err));
+    CHECK_OK(s, selection_tree(&s->q, sel, 0, &t, &s->err));
     assert_true(t.n_nodes <= PATHS);
     path_of[0] = 1;
     for (uint32_t i = 1; i < t.n_nodes; i++) {

@@ -67,11 +67,11 @@ static void check(struct run *r, const char *when)
 {
     uint32_t seen[ROWS] = {0};
     const struct store_view *v = all_parts(r->store);
-    for (uint32_t p = 0; p < v->n; p++)
-        for (uint32_t k = 0; k < part_rows(v->parts[p]); k++) {
-            int64_t t = part_row(v->parts[p], k)->time_ns;
-            seen[(t - T0) % HOUR_NS]++;
-        }
+    struct row_walk walk = {.s = r->store, .v = v};
+    const struct part *p;
+    const struct part_row *row;
+    while (row_walk_next(&walk, &p, &row))
+        seen[(row->time_ns - T0) % HOUR_NS]++;
     store_view_release(r->store, v);
     for (uint32_t i = 0; i < ROWS; i++) {
         bool must = r->outcomes[i] == ACKNOWLEDGED && !is_old(r, i);

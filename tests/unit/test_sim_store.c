@@ -128,15 +128,14 @@ static void run_uploaders(struct run *run)
 static void count_rows(struct store *s, uint32_t seen[UPLOADS])
 {
     const struct store_view *v = all_parts(s);
-    for (uint32_t p = 0; p < v->n; p++) {
-        uint32_t rows = part_rows(v->parts[p]);
-        for (uint32_t k = 0; k < rows; k++) {
-            const struct part_row *r = part_row(v->parts[p], k);
-            int64_t i = r->time_ns - epoch_ns;
-            assert_in_range(i, 0, UPLOADS - 1);
-            assert_int_equal(r->totals[0], total_of((uint32_t)i));
-            seen[i]++;
-        }
+    struct row_walk walk = {.s = s, .v = v};
+    const struct part *p;
+    const struct part_row *r;
+    while (row_walk_next(&walk, &p, &r)) {
+        int64_t i = r->time_ns - epoch_ns;
+        assert_in_range(i, 0, UPLOADS - 1);
+        assert_int_equal(r->totals[0], total_of((uint32_t)i));
+        seen[i]++;
     }
     store_view_release(s, v);
 }

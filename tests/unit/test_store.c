@@ -56,28 +56,22 @@ static int64_t total_of(struct store *s, const char *service, uint32_t type, uin
     const struct store_view *v = all_parts(s);
     int64_t total = 0;
     *ret_rows = 0;
-    for (uint32_t i = 0; i < v->n; i++) {
-        const struct part *p;
-        if (!str_eq(v->parts[i]->service, str_from(service)))
+    struct row_walk walk = {.s = s, .v = v, .what = STORE_SAMPLES};
+    const struct part *p;
+    const struct part_row *r;
+    while (row_walk_next(&walk, &p, &r)) {
+        const struct part_series *se = part_series(p, r->series);
+        if (!str_eq(p->service, str_from(service)) || type >= se->n_types)
             continue;
-        assert_int_equal(store_part_enter(s, v->parts[i], &p, NULL), ST_OK);
-        assert_non_null(p);
-        uint32_t rows = part_rows(p), nodes = part_nodes(p);
+        uint32_t nodes = part_nodes(p);
         int64_t *sums = mem_new(nodes * sizeof *sums);
-        for (uint32_t k = 0; k < rows; k++) {
-            const struct part_row *r = part_row(p, k);
-            const struct part_series *se = part_series(p, r->series);
-            if (type >= se->n_types)
-                continue;
-            assert_int_equal(
-                samples_sum(str_make(r->bytes, r->n_bytes), se->n_types, type, sums, nodes, NULL),
-                ST_OK);
-            *ret_rows += 1;
-        }
+        assert_int_equal(
+            samples_sum(str_make(r->bytes, r->n_bytes), se->n_types, type, sums, nodes, NULL),
+            ST_OK);
         for (uint32_t k = 0; k < nodes; k++)
             total += sums[k];
         mem_free(sums);
-        store_part_leave(s, p);
+        *ret_rows += 1;
     }
     store_view_release(s, v);
     return total;

@@ -1,0 +1,328 @@
+/* The directory of a block: what its datasets are and where their sections lie.
+ *
+ * The whole of it passed its checksum, but a file may have been written by something else: counts
+ * are bounded by the bytes that are left, sections follow each other from the head to the
+ * directory, every slot has its rows and samples and lies in one hour of the block's range, every
+ * roll-up is about types and slots that are there. Version 1 had six sections per dataset, without
+ * kinds, and one hour.
+ *
+ * Everything is kept in the block's memory. ST_DATA_LOSS without words: the caller has them. */
+#include "store/block_int.h"
+
+#include "base/varint.h"
+
+enum {
+    DATASET_LEAST_BYTES = 8,
+    SLOT_LEAST_BYTES = 4,
+    SECTION_LEAST_BYTES = 15,
+    SECTIONS_V1 = 6,
+    SECTION_RAW_MAX = 1 << 30
+};
+
+const char *const block_kind_names[BLOCK_KINDS] = {
+    [BLOCK_STRINGS] = "strings",
+    [BLOCK_SERIES] = "series",
+    [BLOCK_ROWS] = "rows",
+    [BLOCK_SYMBOLS] = "symbols",
+    [BLOCK_NODES] = "nodes",
+    [BLOCK_SAMPLES] = "samples",
+    [BLOCK_SEEN] = "seen",
+    [BLOCK_TIMELINE] = "timeline",
+    [BLOCK_NAMES] = "names",
+    [BLOCK_TREE] = "tree",
+    [BLOCK_FUNCTIONS] = "functions",
+};
+
+struct reader {
+    struct block *b;
+    struct cursor c;
+    uint64_t at, end; /* where the next section begins, where the last one ends */
+    struct error *err;
+};
+
+static enum status no_memory(struct reader *r)
+{
+    FAIL(r->err, ST_RESOURCE_EXHAUSTED, "no memory for the directory of block %s", r->b->path);
+}
+
+/* A number; what is beyond `most` is so wrong that it may read as it. */
+static uint64_t at_most(struct cursor *c, uint64_t most)
+{
+    uint64_t v = cursor_uvarint(c);
+    return v < most ? v : most;
+}
+
+/* A count of things that take at least so many bytes each. */
+static bool count(struct reader *r, size_t least, uint32_t *ret_n)
+{
+    uint64_t n = cursor_uvarint(&r->c);
+    *ret_n = (uint32_t)n;
+    return !r->c.bad && n <= cursor_left(&r->c) / least;
+}
+
+/* Where it lies follows from the ones before. */
+static bool place(struct reader *r, struct block_section *s)
+{
+    s->offset = r->at;
+    if (r->c.bad || s->codec > BLOCK_CHUNKS || s->stored_bytes > r->end - r->at ||
+        s->raw_bytes > SECTION_RAW_MAX ||
+        (s->codec == BLOCK_PLAIN && s->raw_bytes != s->stored_bytes) ||
+        (s->codec == BLOCK_CHUNKS && s->raw_bytes > s->stored_bytes))
+        return false;
+    r->at += s->stored_bytes;
+    return true;
+}
+
+const struct block_section *block_section(
+    const struct block_dataset *bd, enum block_kind kind, uint32_t type, uint32_t slot)
+{
+    for (uint32_t i = 0; i < bd->n_sections; i++) {
+        const struct block_section *s = &bd->sections[i];
+        if (s->kind == kind && s->type == type && s->slot == slot)
+            return s;
+    }
+    return NULL;
+}
+
+static enum status make_units(struct reader *r, struct block_dataset *bd)
+{
+    bd->units = ARENA_ZARRAY(&r->b->memory, struct block_unit, block_n_units(bd));
+    if (!bd->units)
+        return no_memory(r);
+    for (uint32_t i = 0; i < block_n_units(bd); i++)
+        bd->units[i].of = bd;
+    bd->units[UNIT_STACKS].form = BLOCK_STACKS_FORM;
+    for (uint32_t i = 0; i < bd->n_slots; i++) {
+        *block_unit_rows(bd, i) = (struct block_unit){
+            .of = bd, .form = BLOCK_ROWS_FORM, .index = i};
+        *block_unit_samples(bd, i) = (struct block_unit){
+            .of = bd, .form = BLOCK_SAMPLES_FORM, .index = i};
+    }
+    for (uint32_t i = 0; i < bd->n_sections; i++)
+        *block_unit_chunks(bd, i) = (struct block_unit){
+            .of = bd, .form = BLOCK_CHUNKS_FORM, .index = i};
+    return ST_OK;
+}
+
+/* Sums over the slots, which lie in rising hours of the block's range. */
+static bool take_slots(struct reader *r, struct block_dataset *bd)
+{
+    int64_t last = INT64_MIN;
+    bd->time_min = INT64_MAX;
+    bd->time_max = INT64_MIN;
+    for (uint32_t i = 0; i < bd->n_slots; i++) {
+        const struct part_slot *s = &bd->slots[i];
+        int64_t hour = block_hour(s->time_min);
+        if (s->n_rows == 0 || s->time_min > s->time_max || hour != block_hour(s->time_max) ||
+            block_range_start(r->b->level, s->time_min) != r->b->start_ns || (i && hour <= last))
+            return false;
+        last = hour;
+        bd->time_min = MIN(bd->time_min, s->time_min);
+        bd->time_max = MAX(bd->time_max, s->time_max);
+        bd->n_rows += s->n_rows;
+        bd->n_samples += s->n_samples;
+    }
+    return bd->n_rows <= ROWS_MAX;
+}
+
+/* Version 1 */
+
+static enum status dataset_v1(struct reader *r, struct block_dataset *bd)
+{
+    struct arena *memory = &r->b->memory;
+    bd->service = arena_str(memory, cursor_bytes(&r->c, cursor_uvarint(&r->c)));
+    bd->slots = ARENA_ZARRAY(memory, struct part_slot, 1);
+    bd->sections = ARENA_ZARRAY(memory, struct block_section, SECTIONS_V1);
+    if (!bd->slots || !bd->sections)
+        return no_memory(r);
+    bd->n_slots = 1;
+    bd->n_sections = SECTIONS_V1;
+    bd->slots->time_min = cursor_svarint(&r->c);
+    bd->slots->time_max = cursor_svarint(&r->c);
+    bd->slots->n_rows = (uint32_t)at_most(&r->c, UINT32_MAX);
+    bd->n_series = cursor_uvarint(&r->c);
+    bd->slots->n_samples = cursor_uvarint(&r->c);
+    for (uint32_t i = 0; i < SECTIONS_V1; i++) {
+        struct block_section *s = &bd->sections[i];
+        s->kind = i;
+        s->codec = (enum block_codec)at_most(&r->c, BLOCK_CHUNKS);
+        uint64_t offset = cursor_uvarint(&r->c);
+        s->stored_bytes = cursor_uvarint(&r->c);
+        s->raw_bytes = cursor_uvarint(&r->c);
+        s->check = cursor_u64le(&r->c);
+        if (offset != r->at || s->codec == BLOCK_CHUNKS || !place(r, s))
+            return ST_DATA_LOSS;
+    }
+    return take_slots(r, bd) ? ST_OK : ST_DATA_LOSS;
+}
+
+/* Version 2 */
+
+static enum status read_slots(struct reader *r, struct block_dataset *bd)
+{
+    if (!count(r, SLOT_LEAST_BYTES, &bd->n_slots))
+        return ST_DATA_LOSS;
+    bd->slots = ARENA_ZARRAY(&r->b->memory, struct part_slot, bd->n_slots);
+    if (!bd->slots)
+        return no_memory(r);
+    for (uint32_t i = 0; i < bd->n_slots; i++) {
+        struct part_slot *s = &bd->slots[i];
+        s->time_min = cursor_svarint(&r->c);
+        s->time_max = cursor_svarint(&r->c);
+        s->n_rows = (uint32_t)at_most(&r->c, UINT32_MAX);
+        s->n_samples = cursor_uvarint(&r->c);
+    }
+    return take_slots(r, bd) ? ST_OK : ST_DATA_LOSS;
+}
+
+static enum status read_types(struct reader *r, struct block_dataset *bd)
+{
+    struct part_rollups *ru = &bd->rollups;
+    if (!count(r, PART_TYPE_IDS, &ru->n_types))
+        return ST_DATA_LOSS;
+    uint32_t(*types)[PART_TYPE_IDS] = arena_zalloc(
+        &r->b->memory, (ru->n_types + (size_t)1) * sizeof *types);
+    if (!types)
+        return no_memory(r);
+    for (uint32_t i = 0; i < ru->n_types; i++)
+        for (uint32_t k = 0; k < PART_TYPE_IDS; k++)
+            types[i][k] = (uint32_t)at_most(&r->c, UINT32_MAX);
+    ru->types = types;
+    return ST_OK;
+}
+
+static bool read_section(struct reader *r, const struct block_dataset *bd, struct block_section *s)
+{
+    uint64_t v[7];
+    for (size_t i = 0; i < ARRAY_LEN(v); i++)
+        v[i] = cursor_uvarint(&r->c);
+    for (size_t i = 0; i < 5; i++)
+        if (v[i] > UINT32_MAX)
+            return false;
+    *s = (struct block_section){.kind = (uint32_t)v[0],
+        .type = (uint32_t)v[1],
+        .slot = (uint32_t)v[2],
+        .n_slots = (uint32_t)v[3],
+        .codec = (enum block_codec)MIN(v[4], (uint64_t)BLOCK_CHUNKS + 1),
+        .stored_bytes = v[5],
+        .raw_bytes = v[6],
+        .check = cursor_u64le(&r->c)};
+    bool chunks = s->kind == BLOCK_NAMES || s->kind == BLOCK_TREE;
+    bool about_type = s->kind == BLOCK_TREE || s->kind == BLOCK_FUNCTIONS ||
+                      s->kind == BLOCK_TIMELINE;
+    return place(r, s) && (s->kind >= BLOCK_KINDS || chunks == (s->codec == BLOCK_CHUNKS)) &&
+           (!about_type || s->type < bd->rollups.n_types) && s->slot <= bd->n_slots &&
+           s->n_slots <= bd->n_slots - s->slot;
+}
+
+static int by_slots(const void *pa, const void *pb)
+{
+    const struct part_tree *a = pa, *b = pb;
+    return a->n_slots != b->n_slots ? (a->n_slots > b->n_slots ? -1 : 1)
+                                    : (a->tree > b->tree) - (a->tree < b->tree);
+}
+
+/* Trees come with a function table and need the names; what is incomplete is not used. */
+static enum status find_rollups(struct reader *r, struct block_dataset *bd)
+{
+    struct part_rollups *ru = &bd->rollups;
+    struct part_tree *trees = ARENA_ZARRAY(&r->b->memory, struct part_tree, bd->n_sections);
+    uint32_t *timelines = ARENA_ZARRAY(&r->b->memory, uint32_t, ru->n_types);
+    const struct block_section *names = block_section(bd, BLOCK_NAMES, 0, 0);
+    if (!trees || !timelines)
+        return no_memory(r);
+    for (uint32_t i = 0; i < ru->n_types; i++) {
+        const struct block_section *t = block_section(bd, BLOCK_TIMELINE, i, 0);
+        timelines[i] = t ? (uint32_t)(t - bd->sections) : SYM_NONE;
+    }
+    for (uint32_t i = 0; names && i + 1 < bd->n_sections; i++) {
+        const struct block_section *t = &bd->sections[i], *f = t + 1;
+        if (t->kind == BLOCK_TREE && f->kind == BLOCK_FUNCTIONS && t->type == f->type &&
+            t->slot == f->slot && t->n_slots == f->n_slots && t->n_slots)
+            trees[ru->n_trees++] = (struct part_tree){t->type, t->slot, t->n_slots, i, i + 1};
+    }
+    if (ru->n_trees)
+        qsort(trees, ru->n_trees, sizeof *trees, by_slots);
+    ru->trees = trees;
+    ru->timelines = timelines;
+    ru->names = names ? (uint32_t)(names - bd->sections) : SYM_NONE;
+    return ST_OK;
+}
+
+/* The sections without which there is nothing to read; a codec of theirs is never CHUNKS. */
+static bool is_complete(const struct block_dataset *bd)
+{
+    static const enum block_kind needed[] = {
+        BLOCK_STRINGS, BLOCK_SERIES, BLOCK_SYMBOLS, BLOCK_NODES, BLOCK_SEEN};
+    for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+        if (!block_section(bd, needed[i], 0, 0))
+            return false;
+    for (uint32_t i = 0; i < bd->n_slots; i++)
+        if (!block_section(bd, BLOCK_ROWS, 0, i) || !block_section(bd, BLOCK_SAMPLES, 0, i))
+            return false;
+    return bd->n_slots > 0;
+}
+
+static enum status dataset_v2(struct reader *r, struct block_dataset *bd)
+{
+    bd->service = arena_str(&r->b->memory, cursor_bytes(&r->c, cursor_uvarint(&r->c)));
+    bd->n_series = cursor_uvarint(&r->c);
+    TRY(read_slots(r, bd));
+    TRY(read_types(r, bd));
+    if (!count(r, SECTION_LEAST_BYTES, &bd->n_sections))
+        return ST_DATA_LOSS;
+    bd->sections = ARENA_ZARRAY(&r->b->memory, struct block_section, bd->n_sections);
+    if (!bd->sections)
+        return no_memory(r);
+    for (uint32_t i = 0; i < bd->n_sections; i++)
+        if (!read_section(r, bd, &bd->sections[i]))
+            return ST_DATA_LOSS;
+    return is_complete(bd) ? find_rollups(r, bd) : ST_DATA_LOSS;
+}
+
+static enum status read_sources(struct reader *r)
+{
+    struct block *b = r->b;
+    if (!count(r, 1, &b->n_sources))
+        return ST_DATA_LOSS;
+    b->sources = ARENA_ZARRAY(&b->memory, struct str, b->n_sources);
+    if (!b->sources)
+        return no_memory(r);
+    for (uint32_t i = 0; i < b->n_sources; i++)
+        b->sources[i] = arena_str(&b->memory, cursor_bytes(&r->c, cursor_uvarint(&r->c)));
+    return ST_OK;
+}
+
+static enum status read_datasets(struct reader *r, uint8_t version)
+{
+    struct block *b = r->b;
+    uint32_t n;
+    if (!count(r, DATASET_LEAST_BYTES, &n))
+        return ST_DATA_LOSS;
+    b->datasets = ARENA_ZARRAY(&b->memory, struct block_dataset, n);
+    if (!b->datasets)
+        return no_memory(r);
+    for (; b->n_datasets < n;) {
+        struct block_dataset *bd = &b->datasets[b->n_datasets];
+        bd->block = b;
+        TRY(version == 1 ? dataset_v1(r, bd) : dataset_v2(r, bd));
+        TRY(make_units(r, bd));
+        mutex_init(&bd->lock, "store.block_dataset", RANK_BLOCK);
+        b->n_datasets++;
+    }
+    return ST_OK;
+}
+
+enum status block_directory_parse(
+    struct block *b, uint8_t version, struct str bytes, uint64_t at, struct error *err)
+{
+    struct reader r = {b, cursor_make(bytes), BLOCK_HEAD_BYTES, at, err};
+    b->tenant = arena_str(&b->memory, cursor_bytes(&r.c, cursor_uvarint(&r.c)));
+    b->time_min = cursor_svarint(&r.c);
+    b->time_max = cursor_svarint(&r.c);
+    b->seq_max = cursor_uvarint(&r.c);
+    if (version > 1)
+        TRY(read_sources(&r));
+    TRY(read_datasets(&r, version));
+    return r.c.bad || cursor_left(&r.c) || r.at != r.end ? ST_DATA_LOSS : ST_OK;
+}
