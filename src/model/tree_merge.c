@@ -1,0 +1,413 @@
+/* The best-first merge: see tree_merge.h for what it gives and why that is enough.
+ *
+ * A merged node has its totals and the list of its occurrences: where its children are in each of
+ * the sources that have any. Opening it reads these groups into one batch; children meet in
+ * `slots`, an array by name that a round number clears; a child that is new there becomes a merged
+ * node and a node of the trees.
+ *
+ *     heap ── largest total ──→ node ── occurrences ──→ batch of children, by source
+ *      ↑                                                      │ source's name id → our name id
+ *      └──────── new nodes ←──────────── slots[name] ←────────┘
+ *
+ * Invariants:
+ *  1. Nodes are made in the order in which they are opened, children of one opening in a row.
+ *  2. The total of a node is at least the sum of its children, in each source and so merged: only
+ *     the sum of the roots can overflow.
+ *  3. A source gives at most as many children as its head has nodes: groups that damage made shared
+ *     do not multiply.
+ *
+ * Memory: the arena of the first tree; occurrences are reused once they are read. One thread. */
+#include "model/tree_merge.h"
+
+/* Child entries between two questions whether to go on. */
+enum { ALIVE_EVERY = 4096, NONE = UINT32_MAX };
+
+struct occurrence {
+    int64_t total;
+    uint32_t source, ref; /* of the group; of a tree in memory: the node */
+    uint32_t next;        /* or NONE */
+};
+
+/* A child in one source, as it was read. */
+struct entry {
+    struct occurrence o; /* ref: NONE for a leaf */
+    uint32_t name;       /* id of the source */
+};
+
+struct merged {
+    int64_t total[2]; /* by side */
+    uint32_t node[2]; /* of the trees; 0 where a side does not have it, and for the root */
+    uint32_t occurrences;
+    uint32_t name;
+};
+
+struct candidate {
+    int64_t key; /* the larger total */
+    uint32_t node;
+};
+
+/* What is known of a source beside its description. */
+struct source_state {
+    uint32_t *names; /* id there → our name id plus one, 0 as long as nobody asked */
+    uint32_t n_names;
+    uint32_t left; /* children it may still give */
+};
+
+struct slot {
+    uint32_t round, node;
+};
+
+struct merge {
+    const struct tree_source *sources;
+    struct source_state *states;
+    const struct tree_merge_limits *limits;
+    struct nametree *trees;
+    unsigned n_sides;
+    struct arena *arena;
+    struct {
+        struct merged *v;
+        uint32_t n, cap;
+    } nodes;
+    struct {
+        struct occurrence *v;
+        uint32_t n, cap;
+    } occurrences;
+    struct {
+        struct entry *v;
+        uint32_t n, cap;
+    } batch; /* of the opening */
+    struct {
+        struct candidate *v;
+        uint32_t n, cap;
+    } heap;
+    struct {
+        struct slot *v; /* by our name id */
+        uint32_t n, cap;
+    } slots;
+    uint32_t free;  /* list of occurrences, or NONE */
+    uint32_t round; /* number of the opening */
+    uint32_t other; /* our id of the name `other`, NONE as long as no source has it */
+    uint32_t entries;
+};
+
+static enum status no_memory(struct error *err)
+{
+    FAIL(err, ST_RESOURCE_EXHAUSTED, "merging trees exceeds the memory of the query");
+}
+
+/* Names */
+
+static enum status add_name(struct merge *m, struct str text, uint32_t *ret_name, struct error *err)
+{
+    uint32_t name = nametree_name(&m->trees[0], text);
+    if (name == SYM_NONE)
+        return no_memory(err);
+    if (m->n_sides == 2) {
+        uint32_t same = nametree_name(&m->trees[1], text);
+        if (same == SYM_NONE)
+            return no_memory(err);
+        ASSERT(same == name);
+    }
+    while (m->slots.n <= name) {
+        struct slot *slot = VEC_PUSH(m->arena, m->slots);
+        if (!slot)
+            return no_memory(err);
+        *slot = (struct slot){0};
+    }
+    if (m->other == NONE && str_eq(text, STR("other")))
+        m->other = name;
+    *ret_name = name;
+    return ST_OK;
+}
+
+static enum status look_up_name(
+    struct merge *m, uint32_t source, uint32_t id, uint32_t *ret_name, struct error *err)
+{
+    struct str text;
+    const struct tree_source *s = &m->sources[source];
+    if (s->tree)
+        text = s->tree->names[id];
+    else
+        TRY(rollup_name(s->names, id, &text, err));
+    TRY(add_name(m, text, ret_name, err));
+    m->states[source].names[id] = *ret_name + 1;
+    return ST_OK;
+}
+
+/* Nodes */
+
+static bool add_occurrence(struct merge *m, uint32_t node, struct occurrence o)
+{
+    uint32_t i = m->free;
+    if (i != NONE) {
+        m->free = m->occurrences.v[i].next;
+    } else {
+        struct occurrence *slot = VEC_PUSH(m->arena, m->occurrences);
+        if (!slot)
+            return false;
+        i = m->occurrences.n - 1;
+    }
+    o.next = m->nodes.v[node].occurrences;
+    m->nodes.v[node].occurrences = i;
+    m->occurrences.v[i] = o;
+    return true;
+}
+
+/* The child of this opening that has the name; NONE without memory. */
+static inline uint32_t find_child(struct merge *m, uint32_t name)
+{
+    struct slot *slot = &m->slots.v[name];
+    if (slot->round == m->round)
+        return slot->node;
+    struct merged *node = VEC_PUSH(m->arena, m->nodes);
+    if (!node)
+        return NONE;
+    *node = (struct merged){.occurrences = NONE, .name = name};
+    *slot = (struct slot){m->round, m->nodes.n - 1};
+    return slot->node;
+}
+
+/* Adds an entry to the child it belongs to. */
+static enum status add_entry(
+    struct merge *m, uint32_t parent, const struct entry *e, struct error *err)
+{
+    uint32_t name = m->states[e->o.source].names[e->name] - 1;
+    unsigned side = m->sources[e->o.source].side;
+    if (UNLIKELY(name == NONE))
+        TRY(look_up_name(m, e->o.source, e->name, &name, err));
+    uint32_t i = find_child(m, name);
+    if (UNLIKELY(i == NONE))
+        return no_memory(err);
+    struct merged *child = &m->nodes.v[i];
+    child->total[side] += e->o.total;
+    if (child->node[side] == 0) {
+        uint32_t up = m->nodes.v[parent].node[side];
+        child->node[side] = nametree_child(&m->trees[side], up, name);
+        if (child->node[side] == SYM_NONE)
+            return no_memory(err);
+    }
+    return e->o.ref == NONE || add_occurrence(m, i, e->o) ? ST_OK : no_memory(err);
+}
+
+/* Puts a child into the batch and has its name's place fetched: what misses the cache here costs
+ * more than all the rest, unless many do so at a time. */
+static inline bool collect(
+    struct merge *m, uint32_t source, uint32_t name, int64_t total, uint32_t ref)
+{
+    struct entry *e = VEC_PUSH(m->arena, m->batch);
+    if (UNLIKELY(!e))
+        return false;
+    __builtin_prefetch(&m->states[source].names[name]);
+    *e = (struct entry){.o = {.total = total, .source = source, .ref = ref}, .name = name};
+    return true;
+}
+
+static enum status collect_rollup(
+    struct merge *m, const struct occurrence *at, int64_t *ret_self, struct error *err)
+{
+    struct rollup_group g;
+    struct source_state *st = &m->states[at->source];
+    TRY(rollup_read_group(m->sources[at->source].rollup, at->ref, at->total, &g, err));
+    if (g.n > st->left)
+        FAIL(err, ST_DATA_LOSS, "damaged roll-up: more nodes than its head says");
+    st->left -= g.n;
+    for (uint32_t i = 0; i < g.n; i++) {
+        const struct rollup_child *c = &g.v[i];
+        if (UNLIKELY(c->name >= st->n_names))
+            FAIL(err, ST_DATA_LOSS, "damaged roll-up: a name is not in the dictionary");
+        if (!collect(m, at->source, c->name, c->total, c->ref))
+            return no_memory(err);
+    }
+    *ret_self = g.self;
+    return ST_OK;
+}
+
+static enum status collect_tree(
+    struct merge *m, const struct occurrence *at, int64_t *ret_self, struct error *err)
+{
+    const struct nametree *t = m->sources[at->source].tree;
+    const struct name_node *node = &t->nodes[at->ref];
+    for (uint32_t k = 0; k < node->n_children; k++) {
+        uint32_t child = t->children[node->first_child + k];
+        const struct name_node *c = &t->nodes[child];
+        if (!collect(m, at->source, c->name, c->total, c->n_children ? child : NONE))
+            return no_memory(err);
+    }
+    *ret_self = node->self;
+    return ST_OK;
+}
+
+static enum status check_alive(struct merge *m, struct error *err)
+{
+    if (m->entries < ALIVE_EVERY || !m->limits->alive)
+        return ST_OK;
+    m->entries = 0;
+    return m->limits->alive(m->limits->ctx, err);
+}
+
+/* Collects the children of a node from all sources, and takes from its self, which is its total so
+ * far, what they have. */
+static enum status collect_children(struct merge *m, uint32_t i, struct error *err)
+{
+    m->batch.n = 0;
+    while (m->nodes.v[i].occurrences != NONE) {
+        uint32_t at = m->nodes.v[i].occurrences;
+        struct occurrence o = m->occurrences.v[at];
+        m->nodes.v[i].occurrences = o.next;
+        m->occurrences.v[at].next = m->free;
+        m->free = at;
+        int64_t self = 0;
+        bool tree = m->sources[o.source].tree != NULL;
+        TRY(tree ? collect_tree(m, &o, &self, err) : collect_rollup(m, &o, &self, err));
+        if (i == 0 && self != 0)
+            FAIL(err, ST_DATA_LOSS, "damaged roll-up: the root has a self");
+        unsigned side = m->sources[o.source].side;
+        m->trees[side].nodes[m->nodes.v[i].node[side]].self -= o.total - self;
+    }
+    return ST_OK;
+}
+
+/* Makes the children of a node; none if it is a leaf or was opened before. */
+static enum status open_node(struct merge *m, uint32_t i, struct error *err)
+{
+    TRY(collect_children(m, i, err));
+    m->round++;
+    for (uint32_t k = 0; k < m->batch.n; k++)
+        TRY(add_entry(m, i, &m->batch.v[k], err));
+    m->entries += m->batch.n;
+    return check_alive(m, err);
+}
+
+/* Best first */
+
+static bool heap_push(struct merge *m, struct candidate c)
+{
+    struct candidate *slot = VEC_PUSH(m->arena, m->heap), *v = m->heap.v;
+    if (!slot)
+        return false;
+    uint32_t i = m->heap.n - 1;
+    for (uint32_t up; i > 0 && v[up = (i - 1) / 2].key < c.key; i = up)
+        v[i] = v[up];
+    v[i] = c;
+    return true;
+}
+
+static void heap_drop_top(struct merge *m)
+{
+    struct candidate *v = m->heap.v, last = v[--m->heap.n];
+    uint32_t n = m->heap.n, i = 0;
+    for (uint32_t down; (down = i * 2 + 1) < n; i = down) {
+        if (down + 1 < n && v[down + 1].key > v[down].key)
+            down++;
+        if (v[down].key <= last.key)
+            break;
+        v[i] = v[down];
+    }
+    if (n)
+        v[i] = last;
+}
+
+/* What an opening has made: leaves as yet, but for those that are opened whatever they have, and
+ * what these make in turn. */
+static enum status settle(struct merge *m, uint32_t first, struct error *err)
+{
+    bool all = m->limits->budget <= 0;
+    for (uint32_t i = first; i < m->nodes.n; i++) {
+        const struct merged *node = &m->nodes.v[i];
+        for (unsigned side = 0; side < m->n_sides; side++)
+            if (node->node[side])
+                m->trees[side].nodes[node->node[side]].self = node->total[side];
+        struct candidate c = {MAX(node->total[0], node->total[1]), i};
+        if (!all && !heap_push(m, c))
+            return no_memory(err);
+        if (all || node->name == m->other)
+            TRY(open_node(m, i, err));
+    }
+    return ST_OK;
+}
+
+static enum status open_best(struct merge *m, struct error *err)
+{
+    int64_t popped = 0, min = 0;
+    while (m->heap.n) {
+        struct candidate best = m->heap.v[0];
+        if (popped >= m->limits->budget && best.key < min)
+            break;
+        heap_drop_top(m);
+        if (++popped == m->limits->budget)
+            min = best.key;
+        uint32_t first = m->nodes.n;
+        TRY(open_node(m, best.node, err));
+        TRY(settle(m, first, err));
+    }
+    return ST_OK;
+}
+
+/* Beginning and end */
+
+static enum status start_names(struct merge *m, uint32_t i, struct error *err)
+{
+    const struct tree_source *s = &m->sources[i];
+    struct source_state *st = &m->states[i];
+    if (i > 0 && s->names && s->names == m->sources[i - 1].names && !m->sources[i - 1].tree) {
+        st->names = m->states[i - 1].names;
+        st->n_names = m->states[i - 1].n_names;
+        return ST_OK;
+    }
+    st->n_names = s->tree ? s->tree->n_names : s->names->head.n_names;
+    st->names = ARENA_ZARRAY(m->arena, uint32_t, st->n_names);
+    return st->names ? ST_OK : no_memory(err);
+}
+
+static enum status start_source(struct merge *m, uint32_t i, struct error *err)
+{
+    const struct tree_source *s = &m->sources[i];
+    ASSERT(s->side < m->n_sides && (s->tree ? s->tree->finished : s->rollup && s->names));
+    int64_t total = s->tree ? s->tree->nodes[0].total : s->rollup->head.total;
+    bool leaf = s->tree ? s->tree->n_nodes == 1 : s->rollup->head.n_nodes == 0;
+    TRY(start_names(m, i, err));
+    m->states[i].left = s->tree ? 0 : s->rollup->head.n_nodes;
+    struct occurrence o = {.total = total, .source = i, .ref = s->tree ? 0 : ROLLUP_ROOT};
+    int64_t *sum = &m->nodes.v[0].total[s->side];
+    if (__builtin_add_overflow(*sum, total, sum))
+        FAIL(err, ST_OUT_OF_RANGE, "sum of samples leaves the 64-bit range");
+    return leaf || add_occurrence(m, 0, o) ? ST_OK : no_memory(err);
+}
+
+static enum status start(struct merge *m, uint32_t n_sources, struct error *err)
+{
+    uint32_t root;
+    m->states = ARENA_ZARRAY(m->arena, struct source_state, n_sources);
+    struct merged *node = m->states ? VEC_PUSH(m->arena, m->nodes) : NULL;
+    if (!node)
+        return no_memory(err);
+    TRY(add_name(m, STR_EMPTY, &root, err)); /* makes the roots of the trees, too */
+    *node = (struct merged){.occurrences = NONE, .name = root};
+    for (uint32_t i = 0; i < n_sources; i++)
+        TRY(start_source(m, i, err));
+    for (unsigned side = 0; side < m->n_sides; side++)
+        m->trees[side].nodes[0].self = node->total[side];
+    return ST_OK;
+}
+
+enum status tree_merge(const struct tree_source *sources, uint32_t n_sources,
+    const struct tree_merge_limits *limits, struct nametree *ret_trees, unsigned n_sides,
+    struct error *err)
+{
+    ASSERT(n_sides == 1 || n_sides == 2);
+    ASSERT(ret_trees[0].n_names == 0 && ret_trees[n_sides - 1].n_names == 0);
+    struct merge m = {.sources = sources,
+        .limits = limits,
+        .trees = ret_trees,
+        .n_sides = n_sides,
+        .arena = ret_trees[0].arena,
+        .free = NONE,
+        .other = NONE};
+    TRY(start(&m, n_sources, err));
+    TRY(open_node(&m, 0, err));
+    TRY(settle(&m, 1, err));
+    TRY(open_best(&m, err));
+    for (unsigned side = 0; side < n_sides; side++)
+        TRY(nametree_finish(&ret_trees[side], err));
+    return ST_OK;
+}
