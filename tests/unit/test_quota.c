@@ -1,6 +1,7 @@
 /* The store's quotas: what a tenant may have is refused whole, by name, and leaves nothing. */
 #include "test.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -8,14 +9,19 @@
 #include "fixture_store.h"
 #include "store/store_int.h"
 
-static atomic_int n_done;
+/* Of one upload; several threads may have one each. */
+struct outcome {
+    atomic_bool done;
+    enum store_refused refused;
+    struct error err;
+};
 
-static void on_done(void *ctx, enum status st, const struct error *err)
+static void on_done(void *ctx, enum status st, const struct error *why)
 {
-    (void)ctx;
-    (void)err;
+    struct outcome *o = ctx;
+    (void)why;
     assert_int_equal(st, ST_OK);
-    atomic_fetch_add(&n_done, 1);
+    atomic_store(&o->done, true);
 }
 
 static struct store *s;
@@ -54,8 +60,8 @@ static int end(void **state)
 }
 
 /* One upload of n series of a service: label `pod` from first on. Waits for the disk. */
-static enum status put(const char *tenant, const char *service, uint32_t first, uint32_t n,
-    const struct store_quota *quota)
+static enum status put_as(struct outcome *o, const char *tenant, const char *service,
+    uint32_t first, uint32_t n, const struct store_quota *quota)
 {
     static const char *const stacks[] = {"ab"};
     const int64_t value = 1;
@@ -70,13 +76,21 @@ static enum status put(const char *tenant, const char *service, uint32_t first, 
         rows[i] = rq.row;
         rows[i].labels = (struct labels){l, 3};
     }
-    int before = atomic_load(&n_done);
-    err = (struct error){0};
     enum status st = store_append_within(
-        s, str_from(tenant), quota, rows, n, on_done, NULL, &refused, &err);
-    while (st == ST_OK && atomic_load(&n_done) == before)
+        s, str_from(tenant), quota, rows, n, on_done, o, &o->refused, &o->err);
+    while (st == ST_OK && !atomic_load(&o->done))
         sched_yield();
     arena_done(&rq.arena);
+    return st;
+}
+
+static enum status put(const char *tenant, const char *service, uint32_t first, uint32_t n,
+    const struct store_quota *quota)
+{
+    struct outcome o = {0};
+    enum status st = put_as(&o, tenant, service, first, n, quota);
+    err = o.err;
+    refused = o.refused;
     return st;
 }
 
@@ -174,6 +188,46 @@ static void a_tenant_has_a_share_of_the_head(void **state)
     assert_int_equal(put("t", "a", 0, 100, &q), ST_OK);
 }
 
+enum { PODS = 300, PODS_MAX = 100 };
+static atomic_int taken[PODS];
+static atomic_bool wrong;
+
+static void *put_pods(void *arg)
+{
+    const struct store_quota q = {.series_max = PODS_MAX, .services_max = 3};
+    static const char *const services[] = {"a", "b", "c"};
+    uint32_t first = *(uint32_t *)arg;
+    for (uint32_t i = 0; i < PODS; i++) {
+        struct outcome o = {0};
+        uint32_t pod = (first + i) % PODS;
+        enum status st = put_as(&o, "t", services[pod % 3], pod, 1, &q);
+        if (st == ST_OK)
+            atomic_store(&taken[pod], 1);
+        else if (st != ST_RESOURCE_EXHAUSTED || o.refused != STORE_REFUSED_SERIES)
+            atomic_store(&wrong, true);
+    }
+    return NULL;
+}
+
+/* Uploads of several threads at once reach the limit and never pass it. */
+static void threads_share_a_limit(void **state)
+{
+    (void)state;
+    pthread_t t[4];
+    uint32_t firsts[4] = {0, 40, 150, 220};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, put_pods, &firsts[i]), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+    int n = 0;
+    for (uint32_t i = 0; i < PODS; i++)
+        n += atomic_load(&taken[i]);
+    assert_false(atomic_load(&wrong));
+    assert_int_equal(n, PODS_MAX);
+    assert_int_equal(use_of("t")->series, PODS_MAX);
+    assert_int_equal(use_of("t")->series_coming, 0);
+}
+
 static void replay_counts_and_a_new_epoch_starts_at_zero(void **state)
 {
     (void)state;
@@ -195,6 +249,7 @@ int main(void)
         T(services_are_counted),
         T(tenants_are_counted),
         T(a_tenant_has_a_share_of_the_head),
+        T(threads_share_a_limit),
         T(replay_counts_and_a_new_epoch_starts_at_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

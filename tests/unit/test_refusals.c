@@ -1,6 +1,7 @@
 /* Refusals: grouped by service and reason, bounded, newest first, and the same after a restart. */
 #include "test.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -194,6 +195,46 @@ static void files_are_bounded(void **state)
     assert_int_equal(count_dirs(), 513);
 }
 
+static void *note_and_read(void *arg)
+{
+    unsigned seed = *(unsigned *)arg;
+    struct buf b;
+    buf_init(&b, MIB);
+    for (unsigned i = 0; i < 3000; i++) {
+        char name[20];
+        int n = snprintf(name, sizeof name, "t%u", (i / 2 * 11 + seed) % 700);
+        struct str tenant = str_make(name, (size_t)n);
+        refusals_note(r, i % 2 ? tenant : STR("t"), tenant, STR("rate_limited"), 1, tenant,
+            AT(1795305600LL + i));
+        if (i % 100 == 0) {
+            buf_clear(&b);
+            refusals_json(r, STR("t"), &b);
+        }
+    }
+    buf_done(&b);
+    return NULL;
+}
+
+/* Uploads note, a page reads, tenants make room, the writer writes; nothing of tenant t is lost. */
+static void threads(void **state)
+{
+    (void)state;
+    pthread_t t[4];
+    unsigned seeds[4] = {1, 2, 3, 4};
+    struct buf b;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, note_and_read, &seeds[i]), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+    refusals_close(r);
+    open_again();
+    assert_int_equal(count_dirs(), 512);
+    buf_init(&b, MIB);
+    refusals_json(r, STR("t"), &b);
+    assert_true(str_contains(buf_view(&b), STR("rate_limited")));
+    buf_done(&b);
+}
+
 static void bad_files_are_absent(void **state)
 {
     (void)state;
@@ -237,6 +278,7 @@ int main(void)
         T(are_bounded),
         T(last_of_each_kind_stays),
         T(files_are_bounded),
+        T(threads),
         T(bad_files_are_absent),
         cmocka_unit_test(settings_exist),
     };
