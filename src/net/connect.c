@@ -212,6 +212,14 @@ enum status rpc_inflate(struct connect_call *call, struct str *body, struct erro
 enum status rpc_decode(
     struct connect_call *call, struct str body, void **ret_message, struct error *err)
 {
+    if (!call->method->request) {
+        struct str *bytes = ARENA_NEW(call->arena, struct str);
+        if (!bytes)
+            FAIL(err, ST_RESOURCE_EXHAUSTED, "out of memory for the request");
+        *bytes = body;
+        *ret_message = bytes;
+        return ST_OK;
+    }
     enum status st = (call->json ? msg_decode_json : msg_decode_proto)(
         call->method->request, body, call->arena, ret_message, err);
     return st == ST_OK ? st : error_wrap(err, st, "unmarshal message");

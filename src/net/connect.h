@@ -25,9 +25,10 @@ struct connect_call {
 typedef void (*connect_fn)(struct connect_call *call, const void *request, void *ctx);
 
 struct connect_method {
-    const char *path; /* "/querier.v1.QuerierService/Series" */
-    const char *name; /* route name for metrics: "querier_v1_querierservice_series" */
-    const struct msg_desc *request, *response;
+    const char *path;               /* "/querier.v1.QuerierService/Series" */
+    const char *name;               /* route name for metrics: "querier_v1_querierservice_series" */
+    const struct msg_desc *request; /* NULL: fn gets a const struct str *, the message's bytes */
+    const struct msg_desc *response;
     connect_fn fn;
     void *ctx;
     uint64_t message_bytes_max; /* before and after decompression; 0: 16 MiB */

@@ -1,11 +1,13 @@
-/* OTLP profiles over HTTP/1.1: POST /v1development/profiles, and the path of the gRPC method, where
- * the same is taken (spec/ingest.md §5.1, §5.8).
+/* OTLP profiles: over HTTP, protobuf or JSON, and over gRPC (spec/ingest.md §5.1, §5.8).
  *
- * A handler finds the tenant, inflates the body and hands the message to ingest, which answers when
- * it is durable. The Content-Type decides between protobuf and JSON and must be exactly one of
- * three; a Content-Encoding other than gzip is not looked at. Success is 200 with no bytes, which
- * is an empty response message, for JSON too. Failures are plain text, but for the tenant's, which
- * is JSON. ST_DATA_LOSS closes the connection without an answer, see ingest_http.c. */
+ *     /v1development/profiles ─┐             ┌─ application/grpc… ─► connect.h ─► bytes ─┐
+ *     …ProfilesService/Export ─┴─ content type ─ one of three exactly ─► gzip ─► bytes ──┴─► ingest
+ *
+ * Both paths take both. Over HTTP a Content-Encoding other than gzip is not looked at; success is
+ * 200 with no bytes, which is an empty response message, for JSON too; failures are plain text, but
+ * for the tenant's, which is JSON. Over gRPC they are codes. ST_DATA_LOSS closes the connection
+ * without an answer, see ingest_http.c. What is refused before ingest sees it is put on record
+ * here. */
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "codec/gzip.h"
@@ -15,16 +17,32 @@
 /* What a body may inflate to where no limit is set. */
 #define INFLATE_BYTES_MAX GIB
 
-static void reply_text(struct http_request *rq, int status, struct str text)
+/* Counts a request that is about to be refused; must come before the reply. */
+static void note_refused(struct server *s, struct http_request *rq, struct str reason,
+    uint64_t bytes, const struct error *err)
 {
-    char line[ERROR_MSG_MAX + 2];
-    int n = snprintf(line, sizeof line, "%.*s\n", STR_ARG(str_head(text, ERROR_MSG_MAX)));
-    http_reply_text(rq, status, STR("text/plain; charset=utf-8"), str_make(line, (size_t)n));
+    struct error no_tenant = {0};
+    struct ingest_refusal r = {.reason = reason, .bytes = bytes, .now_ns = clock_wall_ns()};
+    if (handler_tenant(s, rq, &r.tenant, &no_tenant) != ST_OK)
+        r.tenant = STR_EMPTY;
+    ingest_refuse(s->ingest, &r, &rq->arena, err);
 }
+
+static struct str reason_of(const struct error *err)
+{
+    if (err->http == 413 || err->code == ST_RESOURCE_EXHAUSTED)
+        return STR("body_size_limit_exceeded");
+    return err->code == ST_UNAUTHENTICATED ? STR("unauthenticated") : STR("malformed_request");
+}
+
+/* ── HTTP ── */
 
 static void reply_error(struct http_request *rq, const struct error *err)
 {
-    reply_text(rq, err->http ? err->http : status_http(err->code), error_str(err));
+    char line[ERROR_MSG_MAX + 2];
+    int n = snprintf(line, sizeof line, "%.*s\n", STR_ARG(error_str(err)));
+    http_reply_text(rq, err->http ? err->http : status_http(err->code),
+        STR("text/plain; charset=utf-8"), str_make(line, (size_t)n));
 }
 
 static void export_done(void *ctx, enum status st, const struct error *err)
@@ -82,9 +100,8 @@ static enum status read_body(
     return st == ST_OK ? ST_OK : error_wrap(err, st, "failed to read gzip-compressed request body");
 }
 
-static void handle_export(struct http_request *rq, void *ctx)
+static void export_http(struct server *s, struct http_request *rq)
 {
-    struct server *s = ctx;
     struct error err = {0};
     struct ingest_otlp export = {
         .received_bytes = rq->body.n, .arena = &rq->arena, .now_ns = clock_wall_ns()};
@@ -92,40 +109,105 @@ static void handle_export(struct http_request *rq, void *ctx)
     if (!handler_accept(rq, &utf8_names))
         return;
     if (handler_tenant(s, rq, &export.tenant, &err) != ST_OK) {
+        note_refused(s, rq, reason_of(&err), rq->body.n, &err);
         http_reply_error(rq, &err);
         return;
     }
     enum status st = read_content_type(rq, &export.json, &err);
     if (st == ST_OK)
         st = read_body(rq, body_limit(s, export.tenant), &export.message, &err);
-    if (st == ST_OK)
+    if (st == ST_OK) {
         ingest_otlp(s->ingest, &export, export_done, rq);
+        return;
+    }
+    note_refused(s, rq, reason_of(&err), rq->body.n, &err);
+    reply_error(rq, &err);
+}
+
+/* ── gRPC ── */
+
+static void call_done(void *ctx, enum status st, const struct error *err)
+{
+    static const struct m_empty empty;
+    struct connect_call *call = ctx;
+    if (st != ST_OK)
+        handler_log_failure(call->rq, err);
+    if (st == ST_OK)
+        connect_reply(call, &empty);
+    else if (st == ST_DATA_LOSS)
+        http_abandon(call->rq);
     else
-        reply_error(rq, &err);
+        connect_fail(call, err);
+}
+
+static void export_call(struct connect_call *call, const void *request, void *ctx)
+{
+    struct server *s = ctx;
+    const struct str *message = request;
+    struct error err = {0};
+    struct ingest_otlp export = {.message = *message,
+        .json = call->json,
+        .received_bytes = call->rq->body.n,
+        .arena = call->arena,
+        .now_ns = clock_wall_ns()};
+    if (handler_tenant(s, call->rq, &export.tenant, &err) == ST_OK) {
+        ingest_otlp(s->ingest, &export, call_done, call);
+        return;
+    }
+    note_refused(s, call->rq, reason_of(&err), call->rq->body.n, &err);
+    connect_fail(call, &err);
+}
+
+static void call_refused(struct http_request *rq, const struct error *err, void *ctx)
+{
+    note_refused(ctx, rq, reason_of(err), rq->body.n, err);
+}
+
+/* ── both ── */
+
+static bool is_grpc(const struct http_request *rq)
+{
+    return str_starts(http_header_get(rq, STR("content-type")), STR("application/grpc"));
+}
+
+static void handle_export(struct http_request *rq, void *ctx)
+{
+    const struct connect_method *method = ctx;
+    if (is_grpc(rq))
+        connect_handle(rq, ctx);
+    else
+        export_http(method->ctx, rq);
 }
 
 static void export_too_large(struct http_request *rq, uint64_t seen, uint64_t max)
 {
+    const struct connect_method *method = rq->route->ctx;
     struct error err = {0};
-    metric_add(M_DISCARDED_SAMPLES, 1, STR("body_size_limit_exceeded"), STR(""));
-    metric_add(M_DISCARDED_BYTES, (double)seen, STR("body_size_limit_exceeded"), STR(""));
-    (void)ingest_otlp_too_large("", max, &err);
-    reply_error(rq, &err);
+    (void)ingest_otlp_too_large("", method->message_bytes_max, &err);
+    note_refused(method->ctx, rq, reason_of(&err), seen, &err);
+    if (is_grpc(rq))
+        connect_too_large(rq, seen, max);
+    else
+        reply_error(rq, &err);
 }
 
 void otlp_http_routes(struct server *s, struct route_list *l)
 {
-    struct http_route r = {
-        .methods = HTTP_M_POST,
-        .path = "/v1development/profiles",
-        .name = "v1development_profiles",
-        .handler = handle_export,
+    struct connect_method export = {
+        .path = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
+        .name = "opentelemetry_profilesservice_export",
+        .response = &m_empty_desc,
+        .fn = export_call,
         .ctx = s,
-        .too_large = export_too_large,
-        .body_bytes_max = s->body_bytes_max,
+        .message_bytes_max = s->body_bytes_max,
+        .refused = call_refused,
     };
-    route_add(l, &r);
-    r.path = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export";
-    r.name = "opentelemetry_profilesservice_export";
-    route_add(l, &r);
+    route_add_method(l, &export);
+    struct http_route *r = &l->v[l->n - 1];
+    r->handler = handle_export;
+    r->too_large = export_too_large;
+    struct http_route same = *r;
+    same.path = "/v1development/profiles";
+    same.name = "v1development_profiles";
+    route_add(l, &same);
 }
