@@ -134,8 +134,11 @@ static uint32_t rows_shown(const char *tenant)
     uint32_t n = 0;
     assert_int_equal(
         store_view_acquire(s, str_from(tenant), STR_EMPTY, INT64_MIN, INT64_MAX, &v, NULL), ST_OK);
-    for (uint32_t i = 0; i < v->n; i++)
-        n += part_rows(v->parts[i]);
+    struct row_walk walk = {.s = s, .v = v};
+    const struct part *p;
+    const struct part_row *r;
+    while (row_walk_next(&walk, &p, &r))
+        n++;
     store_view_release(s, v);
     return n;
 }
