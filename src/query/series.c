@@ -182,29 +182,23 @@ static enum status add_row(void *ctx, const struct exec_part *ep, const struct p
 
 /* Timelines of blocks */
 
-static enum status add_moment(struct series_run *r, uint32_t group, const struct store_timeline *t,
-    uint32_t i, struct error *err)
-{
-    int64_t bucket;
-    uint32_t cell = 0;
-    if (!bucket_of(r, t->times[i], &bucket))
-        return ST_OK;
-    TRY(find_cell(r, group, bucket, &cell, err));
-    struct cell *c = &r->cells.v[cell];
-    c->rows += t->rows[i];
-    return __builtin_add_overflow(c->sum, t->totals[i], &c->sum) ? query_overflow(err) : ST_OK;
-}
-
 static enum status add_timeline(struct series_run *r, uint32_t *group, const struct exec_part *ep,
     const struct group_member *of, const struct store_timeline *t, struct error *err)
 {
     for (uint32_t i = 0; i < t->n; i++) {
+        int64_t bucket;
+        uint32_t cell = 0;
         TRY(query_alive(r->x->q, err));
-        if (t->times[i] < r->x->from_ns || t->times[i] >= r->x->until_ns)
+        if (t->times[i] < r->x->from_ns || t->times[i] >= r->x->until_ns ||
+            !bucket_of(r, t->times[i], &bucket))
             continue;
         if (*group == SYM_NONE)
             TRY(find_group(r, part_series(ep->part, of->series), of->k, group, err));
-        TRY(add_moment(r, *group, t, i, err));
+        TRY(find_cell(r, *group, bucket, &cell, err));
+        struct cell *c = &r->cells.v[cell];
+        c->rows += t->rows[i];
+        if (__builtin_add_overflow(c->sum, t->totals[i], &c->sum))
+            return query_overflow(err);
     }
     return ST_OK;
 }

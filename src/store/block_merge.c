@@ -20,13 +20,19 @@ struct merge {
     struct error *err;
 };
 
+static void forget(struct merge *m)
+{
+    if (m->ds)
+        dataset_free(m->ds);
+    m->ds = NULL;
+}
+
 static enum status flush(struct merge *m)
 {
     enum status st = ST_OK;
     if (m->ds && m->ds->part.rows.n)
         st = block_put_dataset(&m->w, m->ds, m->ds->part.rows.n);
-    dataset_free(m->ds);
-    m->ds = NULL;
+    forget(m);
     return st;
 }
 
@@ -110,7 +116,7 @@ enum status block_merge(
     enum status st = block_writer_begin(&m.w, rq->to, &place, err);
     if (st == ST_OK)
         st = add_all(&m);
-    dataset_free(m.ds);
+    forget(&m);
     st = block_writer_finish(&m.w, st, place.tenant, sources, rq->n_sources, ret_file);
     mem_free(sources);
     return st;

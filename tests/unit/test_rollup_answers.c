@@ -1,0 +1,297 @@
+/* Answers from roll-ups equal answers from rows, always: random uploads over two days, random
+ * questions, each asked of the head (rows only), of the blocks of hours, and of the merged blocks
+ * of days; every byte of every answer must be the same.
+ *
+ * What a question may be about is drawn too: windows that cut hours, selectors that keep all, some
+ * or none of the series of a type, group-bys, budgets, diffs. That roll-ups were read is checked by
+ * what is loaded afterwards; else the property would hold for nothing. */
+#include "test.h"
+
+#include "base/fs_sim.h"
+#include "codec/msg.h"
+#include "fixture_blocks.h"
+#include "query/query.h"
+
+enum { ROUNDS = 30, QUESTIONS = 60, UPLOADS = 150, STACK_MAX = 12, SAMPLES = 8 };
+
+static uint64_t rng_state;
+
+static uint64_t rng(uint64_t below)
+{
+    rng_state = rng_state * 6364136223846793005u + 1442695040888963407u;
+    return (rng_state >> 33) % below;
+}
+
+/* Uploads */
+
+/* Few names, of which some mean something to those who draw. */
+static void name_functions(struct request *rq)
+{
+    rq->sym.strings[1] = STR("other");
+    rq->sym.strings[2] = STR("total");
+    rq->sym.strings[3] = STR_EMPTY;
+}
+
+static void random_upload(struct store *s)
+{
+    static const char *const services[] = {"web", "db", "cart"}, *const names[] = {"cpu", "wall"};
+    char text[SAMPLES][STACK_MAX + 1];
+    const char *stacks[SAMPLES];
+    int64_t values[SAMPLES * 2];
+    uint32_t n = 1 + (uint32_t)rng(SAMPLES), n_types = 1 + (uint32_t)rng(2);
+    struct request rq;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t depth = 1 + (uint32_t)rng(STACK_MAX);
+        for (uint32_t k = 0; k < depth; k++)
+            text[i][k] = (char)('a' + rng(k < 2 ? 3 : 9));
+        text[i][depth] = 0;
+        stacks[i] = text[i];
+        for (uint32_t k = 0; k < n_types; k++)
+            values[i * n_types + k] = rng(5) ? (int64_t)(rng(4) ? rng(5) : rng(100000)) : 0;
+    }
+    request_init(&rq, services[rng(3)], stacks, values, n, n_types);
+    name_functions(&rq);
+    struct label *ls = ARENA_ZARRAY(&rq.arena, struct label, 3);
+    static const char *const envs[] = {"prod", "test", "dev"};
+    ls[0] = (struct label){STR("__name__"), str_from(names[rng(2)])};
+    ls[1] = (struct label){STR("env"), str_from(envs[rng(3)])};
+    ls[2] = (struct label){STR("service_name"), rq.row.labels.v[1].value};
+    rq.row.labels = (struct labels){ls, 3};
+    rq.prof.time_ns = T0 + (int64_t)rng(46 * 3600) * NS_PER_S;
+    assert_int_equal(append_wait(s, STR("anonymous"), &rq.row), ST_OK);
+    arena_done(&rq.arena);
+}
+
+/* Questions */
+
+struct question {
+    struct str type, selector, right_selector;
+    int64_t from_ms, until_ms, max_nodes;
+    uint32_t group_by; /* how many of the labels below */
+    double step;
+    int kind;
+};
+
+static struct question random_question(void)
+{
+    static const char *const types[] = {
+        "cpu:type0:count::", "cpu:type1:count::", "wall:type0:count::"};
+    static const char *const selectors[] = {"{}", "{service_name=\"web\"}", "{env=\"prod\"}",
+        "{service_name=\"db\",env!=\"dev\"}", "{service_name=~\"web|cart\"}", "{env=\"none\"}"};
+    static const int64_t budgets[] = {0, 1, 2, 5, 17, 60, 1000, -1};
+    struct question q = {.type = str_from(types[rng(3)]), .kind = (int)rng(6)};
+    q.selector = str_from(selectors[rng(6)]);
+    q.right_selector = str_from(selectors[rng(6)]);
+    int64_t a = (int64_t)rng(46 * 3600), b = (int64_t)rng(46 * 3600);
+    bool all = rng(4) == 0;
+    q.from_ms = T0 / NS_PER_MS + (all ? 0 : MIN(a, b) * 1000);
+    q.until_ms = T0 / NS_PER_MS + (all ? 46 * 3600 * 1000LL : MAX(a, b) * 1000);
+    q.max_nodes = budgets[rng(8)];
+    q.group_by = (uint32_t)rng(3);
+    q.step = (double)(1 + rng(7200));
+    return q;
+}
+
+static const struct msg_desc *ask_series(struct query *q, const struct question *x, void **ret)
+{
+    static struct str names[] = {{"service_name", 12}, {"env", 3}};
+    struct m_select_series_response *rs = ARENA_NEW(q->arena, struct m_select_series_response);
+    struct error err = {0};
+    struct m_select_series_request rq = {.profile_typeID = x->type,
+        .label_selector = x->selector,
+        .start = x->from_ms,
+        .end = x->until_ms,
+        .step = x->step,
+        .aggregation = x->max_nodes > 5 ? M_AGGREGATION_AVERAGE : M_AGGREGATION_SUM};
+    rq.group_by.v = names;
+    rq.group_by.n = x->group_by;
+    assert_int_equal(query_select_series(q, &rq, rs, &err), ST_OK);
+    *ret = rs;
+    return &m_select_series_response_desc;
+}
+
+static struct m_select_merge_stacktraces_request tree_request(
+    const struct question *x, struct str selector)
+{
+    return (struct m_select_merge_stacktraces_request){.profile_typeID = x->type,
+        .label_selector = selector,
+        .start = x->from_ms,
+        .end = x->until_ms,
+        .max_nodes = x->max_nodes};
+}
+
+static const struct msg_desc *ask_diff(struct query *q, const struct question *x, void **ret)
+{
+    struct m_diff_response *rs = ARENA_NEW(q->arena, struct m_diff_response);
+    struct m_select_merge_stacktraces_request left = tree_request(x, x->selector),
+                                              right = tree_request(x, x->right_selector);
+    const struct m_diff_request rq = {.left = &left, .right = &right};
+    struct error err = {0};
+    right.start -= 3600 * 1000;
+    assert_int_equal(query_diff(q, &rq, rs, &err), ST_OK);
+    *ret = rs;
+    return &m_diff_response_desc;
+}
+
+static const struct msg_desc *ask_tree(struct query *q, const struct question *x, void **ret)
+{
+    struct m_select_merge_stacktraces_response *rs = ARENA_NEW(
+        q->arena, struct m_select_merge_stacktraces_response);
+    struct m_select_merge_stacktraces_request rq = tree_request(x, x->selector);
+    struct error err = {0};
+    rq.format = x->kind == 0 ? M_FORMAT_TREE : x->kind == 1 ? M_FORMAT_DOT : M_FORMAT_FLAMEGRAPH;
+    if (x->kind == 1)
+        rq.max_nodes = 20;
+    assert_int_equal(query_select_merge_stacktraces(q, &rq, rs, &err), ST_OK);
+    *ret = rs;
+    return &m_select_merge_stacktraces_response_desc;
+}
+
+static const struct msg_desc *ask_labels(struct query *q, const struct question *x, void **ret)
+{
+    struct m_series_response *rs = ARENA_NEW(q->arena, struct m_series_response);
+    struct m_series_request rq = {.start = x->from_ms, .end = x->until_ms};
+    struct str matchers[] = {x->selector};
+    struct error err = {0};
+    rq.matchers.v = matchers;
+    rq.matchers.n = 1;
+    assert_int_equal(query_series(q, &rq, rs, &err), ST_OK);
+    *ret = rs;
+    return &m_series_response_desc;
+}
+
+/* The answer as JSON; the caller frees with mem_free. */
+static char *answer(struct store *s, const struct question *x)
+{
+    struct arena arena;
+    struct str tenant = STR("anonymous");
+    struct buf out;
+    void *rs = NULL;
+    arena_init(&arena, 256 * MIB);
+    struct query q = {.store = s, .tenants = &tenant, .n_tenants = 1, .arena = &arena};
+    const struct msg_desc *desc = x->kind == 3   ? ask_series(&q, x, &rs)
+                                  : x->kind == 4 ? ask_diff(&q, x, &rs)
+                                  : x->kind == 5 ? ask_labels(&q, x, &rs)
+                                                 : ask_tree(&q, x, &rs);
+    buf_init(&out, GIB);
+    msg_encode_json(desc, rs, &out);
+    assert_false(out.failed);
+    char *text = mem_new(out.n + 1);
+    memcpy(text, out.p, out.n);
+    buf_done(&out);
+    arena_done(&arena);
+    return text;
+}
+
+/* Merging */
+
+static uint32_t take_range(
+    struct store *s, enum block_level level, int64_t start_ns, struct block **v)
+{
+    uint32_t n = 0, kept = 0;
+    for (uint32_t i = 0; i < s->n_blocks; i++) {
+        if (block_range_start(level, s->blocks[i]->start_ns) == start_ns)
+            v[n++] = s->blocks[i];
+        else
+            s->blocks[kept++] = s->blocks[i];
+    }
+    s->n_blocks = kept;
+    return n;
+}
+
+/* All blocks of a range become one; nobody else uses the store. */
+static void merge_ranges(struct store *s, enum block_level level, size_t memory)
+{
+    struct block *v[64], *merged[64];
+    uint32_t n_merged = 0;
+    while (s->n_blocks) {
+        int64_t start_ns = block_range_start(level, s->blocks[0]->start_ns);
+        uint32_t n = take_range(s, level, start_ns, v);
+        struct block_file file;
+        struct error err = {0};
+        const struct block_merge m = {.to = &s->target,
+            .sources = v,
+            .n_sources = n,
+            .level = level,
+            .start_ns = start_ns,
+            .memory = memory,
+            .epoch = 1000 * (1 + (uint64_t)level) + n_merged};
+        if (block_merge(&m, &file, &err) != ST_OK)
+            fail_msg("%s", err.msg);
+        assert_int_equal(
+            block_open(s->fs, "data/blocks", file.path, &merged[n_merged], NULL), ST_OK);
+        if (block_verify(merged[n_merged], &err) != ST_OK)
+            fail_msg("%s", err.msg);
+        assert_int_equal(merged[n_merged++]->n_sources, n);
+        for (uint32_t i = 0; i < n; i++)
+            block_unref(v[i]);
+    }
+    for (uint32_t i = 0; i < n_merged; i++)
+        store_blocks_add_locked(s, merged[i]);
+}
+
+/* Of the trees and timelines that there are. */
+static uint32_t trees_loaded(const struct store *s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_blocks; i++)
+        for (uint32_t k = 0; k < s->blocks[i]->n_datasets; k++) {
+            struct block_dataset *bd = &s->blocks[i]->datasets[k];
+            for (uint32_t t = 0; t < bd->rollups.n_trees; t++)
+                n += block_unit_chunks(bd, bd->rollups.trees[t].tree)->loaded != NULL;
+        }
+    return n;
+}
+
+static void compare(
+    struct store *s, const struct question *x, char *const *expected, const char *of)
+{
+    for (int i = 0; i < QUESTIONS; i++) {
+        char *now = answer(s, &x[i]);
+        if (strcmp(now, expected[i]) != 0)
+            fail_msg("%s, question %d (kind %d, %.*s %.*s, %lld to %lld, nodes %lld):\n%s\n%s", of,
+                i, x[i].kind, STR_ARG(x[i].type), STR_ARG(x[i].selector), (long long)x[i].from_ms,
+                (long long)x[i].until_ms, (long long)x[i].max_nodes, expected[i], now);
+        mem_free(now);
+    }
+    assert_true(trees_loaded(s) > 0);
+}
+
+static void one_round(uint64_t seed)
+{
+    struct question x[QUESTIONS];
+    char *expected[QUESTIONS];
+    struct fs_sim *sim = fs_sim_new(seed);
+    struct store *s = open_sim(sim);
+    rng_state = seed;
+    for (int i = 0; i < UPLOADS; i++)
+        random_upload(s);
+    for (int i = 0; i < QUESTIONS; i++) {
+        x[i] = random_question();
+        expected[i] = answer(s, &x[i]);
+    }
+    assert_int_equal(store_cut(s, "test", NULL), ST_OK);
+    compare(s, x, expected, "hours");
+    /* Sometimes in pieces, so that a service has several datasets in a block. */
+    merge_ranges(s, BLOCK_6H, rng(3) ? 0 : 40 << 10);
+    compare(s, x, expected, "quarters of days");
+    merge_ranges(s, BLOCK_24H, rng(3) ? 0 : 40 << 10);
+    compare(s, x, expected, "days");
+    for (int i = 0; i < QUESTIONS; i++)
+        mem_free(expected[i]);
+    store_close(s);
+    fs_sim_free(sim);
+}
+
+static void test_answers_are_the_same(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++)
+        one_round(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers_are_the_same)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
