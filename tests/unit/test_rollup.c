@@ -2,6 +2,8 @@
  * every byte, which ends in an error or in a valid answer. */
 #include "test.h"
 
+#include <stdlib.h>
+
 #include "model/flamegraph.h"
 #include "model/function_table.h"
 #include "model/tree_merge.h"
@@ -112,6 +114,8 @@ static void a_tree_without_nodes(void **state)
 
 /* Reading */
 
+static uint32_t *rollup_refs; /* of each node of the tree, by compare_all */
+
 /* Compares a group with the node it is of, and notes where the groups of its children are. */
 static void compare_group(const struct rollup_group *g, struct rollup_names_reader *nr,
     const struct name_node *node, uint32_t *by_name, uint32_t *refs)
@@ -133,10 +137,34 @@ static void compare_group(const struct rollup_group *g, struct rollup_names_read
         by_name[tree.nodes[children[k]].name] = 0;
 }
 
+static int by_ref(const void *x, const void *y)
+{
+    const uint32_t *refs = rollup_refs;
+    uint32_t a = refs[*(const uint32_t *)x], b = refs[*(const uint32_t *)y];
+    return (a > b) - (a < b);
+}
+
+/* Whatever has some total lies before all that has less than half of it. */
+static void compare_order(void)
+{
+    uint32_t *order = ARENA_ARRAY(&arena, uint32_t, tree.n_nodes);
+    for (uint32_t i = 0; i < tree.n_nodes; i++)
+        order[i] = i;
+    qsort(order, tree.n_nodes, sizeof *order, by_ref);
+    int64_t largest_behind = 0;
+    for (uint32_t i = tree.n_nodes; i-- > 0;) {
+        if (rollup_refs[order[i]] == ROLLUP_LEAF)
+            continue;
+        int64_t total = tree.nodes[order[i]].total;
+        assert_true(total >= largest_behind / 2);
+        largest_behind = MAX(largest_behind, total);
+    }
+}
+
 /* Follows the tree and its roll-up at the same time. */
 static void compare_all(struct rollup_reader *r, struct rollup_names_reader *nr)
 {
-    uint32_t *refs = ARENA_ZARRAY(&arena, uint32_t, tree.n_nodes);
+    uint32_t *refs = rollup_refs = ARENA_ZARRAY(&arena, uint32_t, tree.n_nodes);
     uint32_t *by_name = ARENA_ZARRAY(&arena, uint32_t, tree.n_names);
     refs[0] = rollup_root(r);
     for (uint32_t i = 0; i < tree.n_nodes; i++) {
@@ -148,6 +176,7 @@ static void compare_all(struct rollup_reader *r, struct rollup_names_reader *nr)
         assert_int_equal(rollup_read_group(r, refs[i], node->total, &g, &err), ST_OK);
         compare_group(&g, nr, node, by_name, refs);
     }
+    compare_order();
 }
 
 /* `n` stacks of a few hundred bytes of names, the first ones heavy. */
@@ -389,12 +418,12 @@ static void what_cannot_be(void **state)
     assert_int_equal(MERGE("\4\1\2", 3, 1), ST_DATA_LOSS); /* a self of the root */
     assert_int_equal(MERGE("\4\1\4", 3, 1), ST_DATA_LOSS); /* more than its parent */
     assert_int_equal(MERGE("\xa\0\1\1\4", 3, 2), ST_DATA_LOSS);
-    assert_int_equal(MERGE("\4\x9\3", 3, 1), ST_DATA_LOSS);     /* name 4 */
-    assert_int_equal(MERGE("\0\0", 0, 1), ST_DATA_LOSS);        /* no child */
-    assert_int_equal(MERGE("\x8\1\3", 3, 1), ST_DATA_LOSS);     /* a child that is missing */
-    assert_int_equal(MERGE("\xe\2\1\1\1", 3, 2), ST_DATA_LOSS); /* the heavy child is none */
-    assert_int_equal(MERGE("\7\1", 3, 1), ST_DATA_LOSS);        /* a leaf's group is next */
-    assert_int_equal(MERGE("\7\0", 3, 1), ST_DATA_LOSS);        /* next is behind the end */
+    assert_int_equal(MERGE("\4\x9\3", 3, 1), ST_DATA_LOSS);       /* name 4 */
+    assert_int_equal(MERGE("\0\0", 0, 1), ST_DATA_LOSS);          /* no child */
+    assert_int_equal(MERGE("\x8\1\3", 3, 1), ST_DATA_LOSS);       /* a child that is missing */
+    assert_int_equal(MERGE("\xa\2\1\1\1\2", 3, 2), ST_DATA_LOSS); /* the heavy child is none */
+    assert_int_equal(MERGE("\7\1", 3, 1), ST_DATA_LOSS);          /* a leaf's group is next */
+    assert_int_equal(MERGE("\7\0", 3, 1), ST_DATA_LOSS);          /* next is behind the end */
     assert_int_equal(MERGE("\7\0\6\1", 3, 2), ST_OK);
     assert_int_equal(MERGE("\7\0\6\1", 3, 1), ST_DATA_LOSS);  /* more nodes than the head says */
     assert_int_equal(MERGE("\6\0\6\0\0\0\6\1", 3, 2), ST_OK); /* by a ref */
@@ -402,6 +431,35 @@ static void what_cannot_be(void **state)
     assert_int_equal(MERGE("\6\0\5\0\0\0\6\1", 3, 2), ST_DATA_LOSS);  /* into itself */
     assert_int_equal(MERGE("\6\0\x8\0\0\0\6\1", 3, 2), ST_DATA_LOSS); /* behind the end */
     assert_int_equal(MERGE("\6\0\xff\xff\xff\xff\6\1", 3, 2), ST_DATA_LOSS);
+}
+
+static enum status one_chunk(void *ctx, uint32_t index, struct str *ret_bytes, struct error *e)
+{
+    (void)index;
+    (void)e;
+    *ret_bytes = *(struct str *)ctx;
+    return ST_OK;
+}
+
+/* A group is read, with the reader alone to refuse it. */
+static enum status read_first(struct str bytes)
+{
+    static const uint32_t start = 0;
+    struct rollup_head head = {{&start, 1, (uint32_t)bytes.n}, 1, 3, 1};
+    struct rollup_group g;
+    enum status st = rollup_reader_init(&rollup.reader, &head, one_chunk, &bytes, &arena, &err);
+    assert_int_equal(st, ST_OK);
+    return rollup_read_group(&rollup.reader, 0, 3, &g, &err);
+}
+
+static void refs_lead_on(void **state)
+{
+    (void)state;
+    assert_int_equal(read_first(STR("\6\0\6\0\0\0\6\1")), ST_OK);
+    assert_int_equal(read_first(STR("\6\0\7\0\0\0\6\1")), ST_OK);
+    assert_int_equal(read_first(STR("\6\0\0\0\0\0\6\1")), ST_DATA_LOSS);
+    assert_int_equal(read_first(STR("\6\0\5\0\0\0\6\1")), ST_DATA_LOSS);
+    assert_int_equal(read_first(STR("\6\0\x8\0\0\0\6\1")), ST_DATA_LOSS);
 }
 
 /* Each of 60 groups refers to the next one twice, at no total: 2^60 nodes, were they followed. */
@@ -422,14 +480,6 @@ static void groups_that_are_shared(void **state)
 
 /* Chunks that are not what the head says */
 
-static enum status short_chunk(void *ctx, uint32_t index, struct str *ret_bytes, struct error *e)
-{
-    (void)index;
-    (void)e;
-    *ret_bytes = *(struct str *)ctx;
-    return ST_OK;
-}
-
 static enum status no_chunk(void *ctx, uint32_t index, struct str *ret_bytes, struct error *e)
 {
     (void)ctx;
@@ -441,20 +491,29 @@ static enum status no_chunk(void *ctx, uint32_t index, struct str *ret_bytes, st
 static void chunks_that_do_not_come(void **state)
 {
     (void)state;
-    struct str bytes = STR("\4"), text;
     struct rollup_group g;
+    struct str text;
     add_some();
+    /* All that the head says, and a byte more. */
+    struct str bytes = arena_str_join(&arena, buf_view(&rollup.stream.raw), STR("x"));
+    struct str texts = arena_str_join(&arena, buf_view(&names.stream.raw), STR("x"));
     struct rollup_reader *r = &rollup.reader;
     struct rollup_names_reader *nr = &names.reader;
-    enum status st = rollup_reader_init(r, &rollup.head, short_chunk, &bytes, &arena, &err);
+    enum status st = rollup_reader_init(r, &rollup.head, one_chunk, &bytes, &arena, &err);
     assert_int_equal(st, ST_OK);
     assert_int_equal(rollup_read_group(r, 0, rollup.head.total, &g, &err), ST_DATA_LOSS);
     st = rollup_reader_init(r, &rollup.head, no_chunk, NULL, &arena, &err);
     assert_int_equal(st, ST_OK);
     assert_int_equal(rollup_read_group(r, 0, rollup.head.total, &g, &err), ST_UNAVAILABLE);
-    st = rollup_names_reader_init(nr, &names.head, short_chunk, &bytes, &arena, &err);
+    st = rollup_names_reader_init(nr, &names.head, one_chunk, &texts, &arena, &err);
     assert_int_equal(st, ST_OK);
     assert_int_equal(rollup_name(nr, 0, &text, &err), ST_DATA_LOSS);
+    names.head.n_names--;
+    names.head.chunks.n_bytes = (uint32_t)names.stream.raw.n;
+    texts = buf_view(&names.stream.raw);
+    st = rollup_names_reader_init(nr, &names.head, one_chunk, &texts, &arena, &err);
+    assert_int_equal(st, ST_OK);
+    assert_int_equal(rollup_name(nr, 0, &text, &err), ST_DATA_LOSS); /* one too many */
     st = rollup_names_reader_init(nr, &names.head, no_chunk, NULL, &arena, &err);
     assert_int_equal(st, ST_OK);
     assert_int_equal(rollup_name(nr, 0, &text, &err), ST_UNAVAILABLE);
@@ -493,6 +552,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_byte_of_a_head, setup, teardown),
         cmocka_unit_test_setup_teardown(every_byte_of_a_table, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be, setup, teardown),
+        cmocka_unit_test_setup_teardown(refs_lead_on, setup, teardown),
         cmocka_unit_test_setup_teardown(groups_that_are_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(chunks_that_do_not_come, setup, teardown),
         cmocka_unit_test_setup_teardown(writing_stops_at_limits, setup, teardown),
