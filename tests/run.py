@@ -36,7 +36,7 @@ SANITIZERS = {
     "TSAN_OPTIONS": "exitcode=99:halt_on_error=1:second_deadlock_stack=1:suppressions="
                     + os.path.join(ROOT, "tests", "tsan.supp"),
 }
-THREADED = "store|http|query|sim|pool|connect|blocks|cut|quota|refusals|damage|golden|tool|codec_gzip"  # unit tests that run under TSan
+THREADED = "store|http|query|sim|pool|connect|blocks|cut|quota|refusals|damage|golden|tool|codec_gzip|tls"  # unit tests that run under TSan
 PY = sys.executable
 ALWAYS, FULL, LONG = {"quick", "test", "long"}, {"test", "long"}, {"long"}
 

@@ -64,7 +64,7 @@ class Server:
         out.close()
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            m = re.search(r"http://127\.0\.0\.1:(\d+)", self.logged()[begun:])
+            m = re.search(r"https?://127\.0\.0\.1:(\d+)", self.logged()[begun:])
             if m:
                 self.port = int(m.group(1))
                 if self.ready():
@@ -90,8 +90,11 @@ class Server:
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
+    def connection(self, timeout):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
     def request(self, method, target, headers=(), body=b"", timeout=120):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        c = self.connection(timeout)
         try:
             c.request(method, target, body, dict(headers))
             r = c.getresponse()

@@ -17,6 +17,12 @@
         "Most connections at once.")                                                               \
     X(CONNECTIONS_REFUSED, METRIC_COUNTER, "everflame_connections_refused_total", "reason", "",    \
         "Connections closed by a limit.")                                                          \
+    X(TLS_HANDSHAKES, METRIC_COUNTER, "everflame_tls_handshakes_total", "result", "",              \
+        "TLS handshakes that ended.")                                                              \
+    X(TLS_RELOADS, METRIC_COUNTER, "everflame_tls_reloads_total", "result", "",                    \
+        "Changes of certificate files.")                                                           \
+    X(TLS_EXPIRY, METRIC_GAUGE, "everflame_tls_certificate_expiry_seconds", "", "",                \
+        "End of the certificate in use, seconds since the epoch.")                                 \
     X(BODY_BYTES, METRIC_GAUGE, "everflame_body_bytes", "", "",                                    \
         "Bytes of request bodies in flight.")                                                      \
     X(BODY_BYTES_LIMIT, METRIC_GAUGE, "everflame_body_bytes_limit", "", "",                        \

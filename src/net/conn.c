@@ -265,7 +265,7 @@ static bool read_some(struct conn *c, size_t *moved)
         return false;
     }
     /* A short read empties the socket, unless the end of the stream is what comes next. */
-    if ((size_t)r < n && !c->peer_done)
+    if ((size_t)r < n && !c->peer_done && !c->transport->framed)
         c->readable = false;
     *moved += (size_t)r;
     c->protocol->on_data(c, p, (size_t)r);
@@ -289,6 +289,10 @@ void conn_event(struct conn *c, bool readable, bool writable, bool peer_done, bo
         return;
     c->readable |= readable || peer_done;
     c->writable |= writable;
+    if (writable && c->read_when_writable) {
+        c->read_when_writable = false;
+        c->readable = true;
+    }
     if (broken) {
         conn_close(c);
         return;

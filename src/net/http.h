@@ -88,6 +88,24 @@ struct http_route {
     uint64_t body_bytes_max; /* 0: the server's */
 };
 
+enum http_client_auth {
+    HTTP_CLIENT_NONE,            /* certificates of clients are not asked for */
+    HTTP_CLIENT_REQUEST,         /* asked for, and not looked at */
+    HTTP_CLIENT_REQUIRE,         /* any */
+    HTTP_CLIENT_VERIFY_IF_GIVEN, /* one of the authority, or none */
+    HTTP_CLIENT_VERIFY,          /* one of the authority */
+};
+
+/* Files in PEM, or their text; the file wins. Files are read again when they change. */
+struct http_tls_config {
+    struct str cert_file, key_file, client_ca_file;
+    struct str cert, key, client_ca;
+    enum http_client_auth client_auth;
+    int min_version;          /* 10 to 13: TLS 1.0 to 1.3; 0: 1.2 */
+    struct str cipher_suites; /* "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,…"; empty: the library's */
+    int64_t reload_ns;        /* how often files are looked at; 0: never */
+};
+
 struct http_server_config {
     struct str address;         /* empty: all, IPv6 and IPv4 */
     uint16_t port;              /* 0: any free one, see http_server_port */
@@ -99,8 +117,9 @@ struct http_server_config {
     uint32_t queue_max;         /* requests that wait for a worker; then 503 */
     /* Whole header; body and reply between two signs of progress; between two requests. */
     int64_t header_timeout_ns, body_timeout_ns, write_timeout_ns, idle_timeout_ns;
-    int64_t budget_timeout_ns; /* how long a body waits for room in the budget; then 503 */
-    struct str path_prefix;    /* "/x": stripped from every path; others 404 */
+    int64_t budget_timeout_ns;  /* how long a body waits for room in the budget; then 503 */
+    struct http_tls_config tls; /* without a certificate: plain HTTP */
+    struct str path_prefix;     /* "/x": stripped from every path; others 404 */
     /* Runs before routing on every request, when its header is complete (the body is still empty);
      * not ST_OK: the error is the answer. On the loop: must not block. May be NULL. */
     enum status (*check)(struct http_request *rq, struct error *err);

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "net/tls_int.h"
 
 enum { BACKLOG = 4096 };
 
@@ -46,6 +47,7 @@ void http_server_config_init(struct http_server_config *cfg)
         .write_timeout_ns = 30 * NS_PER_S,
         .idle_timeout_ns = 120 * NS_PER_S,
         .budget_timeout_ns = 5 * NS_PER_S,
+        .tls = {.reload_ns = 10 * NS_PER_S},
         .path_prefix = STR_EMPTY,
     };
 }
@@ -98,6 +100,7 @@ void server_free(struct http_server *s)
 {
     pool_stop(&s->pool);
     loop_done(&s->loop);
+    tls_close(s->tls);
     mem_free(s->address);
     mem_free(s->path_prefix);
     mem_free(s->routes);
@@ -192,15 +195,17 @@ static void set_peer(struct conn *c, const struct sockaddr_storage *sa)
 }
 
 /* Over the limit: a short answer if it fits into the socket, which it does, and good-bye. */
-static void turn_away(int fd)
+static void turn_away(const struct http_server *s, int fd)
 {
     static const char reply[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                 "Content-Type: application/json\r\nContent-Length: 56\r\n"
                                 "Connection: close\r\n\r\n"
                                 "{\"code\":\"unavailable\",\"message\":\"too many connections\"}\n";
     metric_add(M_CONNECTIONS_REFUSED, 1, STR("connections_max")); /* before anybody can know */
-    ssize_t ignored = send(fd, reply, sizeof reply - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)ignored;
+    if (!s->tls) {
+        ssize_t ignored = send(fd, reply, sizeof reply - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)ignored;
+    }
     close(fd);
 }
 
@@ -208,10 +213,19 @@ static void admit(struct http_server *s, int fd, const struct sockaddr_storage *
 {
     struct loop *l = &s->loop;
     if (l->n_conns >= s->cfg.connections_max) {
-        turn_away(fd);
+        turn_away(s, fd);
         return;
     }
-    struct conn *c = conn_new(l, &transport_tcp, &protocol_first, fd);
+    void *io = s->tls ? tls_accept(s->tls, fd) : NULL;
+    if (s->tls && !io) {
+        metric_add(M_CONNECTIONS_REFUSED, 1, STR("tls"));
+        close(fd);
+        return;
+    }
+    struct conn *c = conn_new(l, s->tls ? &transport_tls : &transport_tcp, &protocol_first, fd);
+    c->io = io;
+    if (s->tls)
+        conn_timer(c, CONN_T_HEAD); /* for the handshake */
     set_peer(c, sa);
     struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
     if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {
@@ -258,6 +272,8 @@ void server_accept(struct http_server *s)
 static enum status start(struct http_server *s, struct error *err)
 {
     int fd = -1;
+    if (s->cfg.tls.cert_file.n || s->cfg.tls.cert.n)
+        TRY(tls_open(&s->cfg.tls, &s->tls, err));
     TRY(listen_open(s, &fd, err));
     s->port = bound_port(fd);
     s->loop.listen_fd = fd;

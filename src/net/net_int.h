@@ -77,6 +77,7 @@ struct transport_ops {
     ssize_t (*writev)(struct conn *c, const struct iovec *v, int n);
     void (*shutdown)(struct conn *c); /* of the writing side */
     void (*close)(struct conn *c);
+    bool framed; /* a short read does not mean that nothing more is there */
 };
 extern const struct transport_ops transport_tcp;
 
@@ -135,6 +136,7 @@ struct conn {
     uint8_t addr[16]; /* IPv6, or IPv4 mapped into it */
     uint8_t timer;    /* enum conn_timer */
     bool readable, writable, peer_done, closed, ready;
+    bool read_when_writable; /* set by a transport whose read has to write first */
 };
 
 struct conn *conn_new(struct loop *l, const struct transport_ops *transport,
@@ -215,6 +217,7 @@ void pool_stop(struct pool *p);                    /* the queue must be empty */
 struct http_server {
     struct http_server_config cfg; /* strings point to own copies */
     char *address, *path_prefix;
+    struct tls *tls; /* NULL: plain */
     struct http_route *routes;
     uint32_t n_routes;
     struct pool pool;

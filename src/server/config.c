@@ -8,6 +8,7 @@
  *
  * Runs on main's thread at start. Strings live in the config's arena. */
 #include "server/config_int.h"
+#include "server/tls_config.h"
 
 #include <errno.h>
 
@@ -164,10 +165,8 @@ enum status config_validate(const struct config *c, struct error *err)
         FAIL(err, ST_INVALID_ARGUMENT,
             "failed creating everflame: server.http_listen_port %lld is not a port (0 to 65535)",
             (long long)c->http_port);
-    if (c->tls_cert_file.n)
-        FAIL(err, ST_INVALID_ARGUMENT,
-            "failed creating everflame: TLS is not in this version: remove "
-            "server.http_tls_config and put a proxy in front");
+    struct http_tls_config tls = {0};
+    TRY(config_tls(c, &tls, err));
     if (c->path_prefix.n && c->path_prefix.p[0] != '/')
         FAIL(err, ST_INVALID_ARGUMENT,
             "failed creating everflame: server.http_path_prefix must begin with /");

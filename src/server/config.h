@@ -70,7 +70,9 @@ struct config {
     bool multitenancy_enabled, show_banner;
     int64_t shutdown_delay_ns;
 
-    struct str http_address, path_prefix, tls_cert_file;
+    struct str http_address, path_prefix;
+    struct str tls_cert_file, tls_key_file, tls_client_ca_file, tls_client_auth;
+    struct str tls_cert, tls_key, tls_client_ca, tls_min_version, tls_cipher_suites;
     int64_t http_port, http_connections_max, http_workers;
     int64_t http_read_timeout_ns, http_header_timeout_ns, http_write_timeout_ns,
         http_idle_timeout_ns, graceful_shutdown_timeout_ns;

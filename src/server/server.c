@@ -25,6 +25,7 @@
 #include "server/machine.h"
 #include "server/self_profile.h"
 #include "server/server_int.h"
+#include "server/tls_config.h"
 
 enum {
     PAGE_BYTES = 1 << 20,
@@ -145,6 +146,7 @@ static enum status start_http(
 {
     struct http_server_config cfg;
     fill_http(s, processors, &cfg);
+    TRY(config_tls(s->config, &cfg.tls, err));
     double mb = overrides_body_limit_mb(s->overrides);
     double bytes = mb * (double)MIB;
     s->body_bytes_max = mb > 0 && bytes < (double)cfg.body_budget_bytes ? (uint64_t)bytes
@@ -244,13 +246,14 @@ static void print_start(const struct server *s)
     bool v6 = !all && str_find_char(c->http_address, ':') != STR_NPOS;
     struct str host = all ? STR("localhost") : c->http_address;
     const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
+    const char *scheme = c->tls_cert_file.n || c->tls_cert.n ? "https" : "http";
     if (c->show_banner)
         fprintf(stderr,
-            "everflame " EVERFLAME_VERSION " listens on http://%s%.*s%s:%u%.*s%s\n"
+            "everflame " EVERFLAME_VERSION " listens on %s://%s%.*s%s:%u%.*s%s\n"
             "data is kept in %s\n"
-            "type next: curl http://%s%.*s%s:%u%.*s/\n",
-            open, STR_ARG(host), close, port, STR_ARG(c->path_prefix),
-            all ? " (all addresses)" : "", shown, open, STR_ARG(host), close, port,
+            "type next: curl %s://%s%.*s%s:%u%.*s/\n",
+            scheme, open, STR_ARG(host), close, port, STR_ARG(c->path_prefix),
+            all ? " (all addresses)" : "", shown, scheme, open, STR_ARG(host), close, port,
             STR_ARG(c->path_prefix));
     LOG_INFO("everflame started", "version=" EVERFLAME_VERSION " port=%u data=%s", port,
         LOG_STR(str_from(shown)));

@@ -8,10 +8,14 @@ grpc/go.mod and grpc/go.sum pin the clients; modules and build results are kept 
 failure. The last line is 'N passed, N failed'.
 """
 import base64
+import http.client
 import json
 import os
+import re
+import ssl
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
@@ -124,6 +128,58 @@ def check_others(report, clients, schema):
             report.row("%s: health of %r: %r" % (form, service, got), (got["Code"], got["Body"]) == want)
 
 
+def make_certificates(folder):
+    """An authority, and what it signed for the server and a client; another one that signed a stranger."""
+    def openssl(*words):
+        run([tool("openssl", "openssl")] + list(words), "openssl", cwd=folder)
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    with open(os.path.join(folder, "names"), "w", encoding="utf-8") as f:
+        f.write("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    for authority, names in (("ours", ("server", "client")), ("theirs", ("stranger",))):
+        openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=" + authority, "-keyout", authority + ".key",
+                "-out", authority + ".pem")
+        for name in names:
+            openssl("req", *key, "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
+            openssl("x509", "-req", "-in", name + ".csr", "-CA", authority + ".pem", "-CAkey", authority + ".key",
+                    "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", name + ".pem")
+
+
+class TLSServer(Server):
+    """Asks with the client's certificate."""
+
+    def __init__(self, build, flags, certificates):
+        super().__init__(build, flags)
+        self.tls = ssl.create_default_context(cafile=os.path.join(certificates, "ours.pem"))
+        self.tls.load_cert_chain(*[os.path.join(certificates, "client" + end) for end in (".pem", ".key")])
+
+    def connection(self, timeout):
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+
+
+def check_tls(report, build, schema, folder):
+    make_certificates(folder)
+    flags = ["-server.http-tls-%s=%s" % (name, os.path.join(folder, file)) for name, file in (
+        ("cert-path", "server.pem"), ("key-path", "server.key"), ("ca-path", "ours.pem"))]
+    flags.append("-server.http-tls-client-auth=RequireAndVerifyClientCert")
+    path = QUERIER + "ProfileTypes"
+    with TLSServer(build, OLD_DATA + flags, folder) as server:
+        upload(server)
+        clients = Clients("127.0.0.1:%d" % server.port)
+        ca, pem, key = (os.path.join(folder, n) for n in ("ours.pem", "%s.pem", "%s.key"))
+        try:
+            check_rpcs(report, server, clients, schema, CA=ca, Cert=pem % "client", Key=key % "client")
+            for form in FORMS[1::2]:
+                for who in ("stranger", ""):
+                    more = {"Cert": pem % who, "Key": key % who} if who else {}
+                    got = clients.call(form, path, b"", CA=ca, TimeoutMs=3000, **more)
+                    report.row("%s as %r: %s" % (form, who, got["Code"]), got["Code"] and not got["Body"])
+            metrics = server.request("GET", "/metrics")[2].decode()
+            failed = int(re.search(r'tls_handshakes_total{result="failed"} (\d+)', metrics).group(1))
+            report.row("%d handshakes failed" % failed, failed >= len(FORMS))
+        finally:
+            clients.close()
+
+
 def main(build):
     report, schema = Report(), Schema()
     try:
@@ -136,6 +192,8 @@ def main(build):
                 check_others(report, clients, schema)
             finally:
                 clients.close()
+        with tempfile.TemporaryDirectory() as folder:
+            check_tls(report, build, schema, folder)
     except Exception as x:  # whatever it is, it is a failure with a text
         report.row("%s: %s" % (type(x).__name__, x), False)
     return report.end()

@@ -446,8 +446,18 @@ static void test_validate(void **state)
         {"-log.level=loud", "failed creating everflame: unrecognized log level \"loud\": use "
                             "debug, info, warn or error"},
         {"-server.http-tls-cert-path=/x.pem",
-            "failed creating everflame: TLS is not in this version: remove "
-            "server.http_tls_config and put a proxy in front"},
+            "failed creating everflame: server.http_tls_config: cert_file and key_file go "
+            "together"},
+        {"-server.http-tls-ca-path=/x.pem",
+            "failed creating everflame: server.http_tls_config: rules for clients need cert_file "
+            "and key_file"},
+        {"-server.http-tls-client-auth=Maybe",
+            "failed creating everflame: server.http_tls_config: client_auth_type \"Maybe\": use "
+            "NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven or "
+            "RequireAndVerifyClientCert"},
+        {"-server.tls-min-version=1.2",
+            "failed creating everflame: server.tls_min_version \"1.2\": use VersionTLS10 to "
+            "VersionTLS13"},
         {"-server.path-prefix=x",
             "failed creating everflame: server.http_path_prefix must begin with /"},
     };
