@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads a block from docs/formats/block.md and wal.md alone, and prints what it holds.
+"""Reads a block from docs/formats/{block,wal,rollup}.md alone, and prints what it holds.
 
     read_block.py FILE…            one JSON object per row
     read_block.py --totals FILE…   {"tenant service profile-type hour": total, …}
@@ -19,8 +19,9 @@ XXHASH.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 ZSTD = ctypes.CDLL("libzstd.so.1")
 ZSTD.ZSTD_decompress.restype = ctypes.c_size_t
 ZSTD.ZSTD_decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
-SECTIONS = ["strings", "series", "rows", "symbols", "nodes", "samples"]
+KINDS = ["strings", "series", "rows", "symbols", "nodes", "samples", "seen", "timeline", "names", "tree", "functions"]
 HOUR = 3600 * 10**9
+SPANS = [HOUR, 6 * HOUR, 24 * HOUR]
 
 
 class Damaged(Exception):
@@ -96,20 +97,73 @@ def read_range(c, have, element):
         have.append(element(c))
 
 
+def unpack(codec, stored, raw_bytes, want):
+    need(check(stored) == want and codec <= 1 and (codec or len(stored) == raw_bytes), "a section")
+    return inflate(stored, raw_bytes) if codec else stored
+
+
+class Section:
+    """Raw bytes; of a section in chunks the head (numbers) and the whole stream."""
+
+    def __init__(self, c, data, at, version, kind):
+        self.kind, self.type, self.slot, self.slots = [c.uvarint() for _ in range(4)] if version > 1 else (kind, 0, 0, 0)
+        codec = c.uvarint()
+        need(version > 1 or c.uvarint() == at, "sections leave a gap")
+        stored, raw, want = c.uvarint(), c.uvarint(), c.u64()
+        piece = data[at:at + stored]
+        need(len(piece) == stored, "a section is cut")
+        self.place = (at, stored)
+        if codec == 2:
+            self.head, self.raw = self.chunks(piece, raw, want)
+        else:
+            self.raw = unpack(codec, piece, raw, want)
+
+    def chunks(self, piece, table_bytes, want):
+        need(check(piece[:table_bytes]) == want and table_bytes <= len(piece), "a table of chunks")
+        c, at, stream = Cursor(piece[:table_bytes]), table_bytes, b""
+        sizes = [c.uvarint() for _ in range(c.uvarint())]
+        head = [c.uvarint() for _ in range(3 if KINDS[self.kind] == "tree" else 1 + len(sizes))]
+        for raw in sizes:
+            codec, stored = c.uvarint(), c.uvarint()
+            stream += unpack(codec, piece[at:at + stored], raw, c.u64())
+            at += stored
+        c.done()
+        need(at == len(piece), "chunks leave a gap")
+        return head, stream
+
+
+class Slot:
+    def __init__(self, c):
+        self.time_min, self.time_max, self.n_rows, self.n_samples = c.svarint(), c.svarint(), c.uvarint(), c.uvarint()
+
+
 class Dataset:
-    def __init__(self, c, data):
+    def __init__(self, c, data, at, version):
         self.service = c.string()
-        self.time_min, self.time_max = c.svarint(), c.svarint()
-        self.n_rows, self.n_series, self.n_samples = c.uvarint(), c.uvarint(), c.uvarint()
-        self.raw, self.places = {}, []
-        for name in SECTIONS:
-            codec, offset, stored, raw = c.uvarint(), c.uvarint(), c.uvarint(), c.uvarint()
-            want = c.u64()
-            piece = data[offset:offset + stored]
-            need(codec <= 1 and len(piece) == stored and check(piece) == want, "section " + name)
-            need(codec == 1 or stored == raw, "section " + name)
-            self.raw[name] = inflate(piece, raw) if codec else piece
-            self.places.append((offset, stored))
+        self.types = []
+        if version > 1:
+            self.n_series = c.uvarint()
+            self.slots = [Slot(c) for _ in range(c.uvarint())]
+            self.types = [[c.uvarint() for _ in range(5)] for _ in range(c.uvarint())]
+            n = c.uvarint()
+        else:
+            slot = Slot.__new__(Slot)
+            slot.time_min, slot.time_max, slot.n_rows = c.svarint(), c.svarint(), c.uvarint()
+            self.n_series, slot.n_samples, self.slots, n = c.uvarint(), c.uvarint(), [slot], 6
+        self.sections = []
+        for kind in range(n):
+            self.sections.append(Section(c, data, at, version, kind))
+            at += self.sections[-1].place[1]
+        self.end = at
+        self.n_rows, self.n_samples = sum(s.n_rows for s in self.slots), sum(s.n_samples for s in self.slots)
+
+    def all(self, kind):
+        return [s for s in self.sections if s.kind < len(KINDS) and KINDS[s.kind] == kind]
+
+    def only(self, kind, slot=0):
+        found = [s for s in self.all(kind) if s.slot == slot]
+        need(len(found) == 1, "one section of " + kind)
+        return found[0].raw
 
     def decode(self):
         self.strings = ["", "[damaged]", "__name__", "service_name"]
@@ -119,21 +173,27 @@ class Dataset:
         self.mappings, self.series = [], []
         self.locations = [(0, 0, [(0, 0)])]
         self.nodes = [(0, None)]
-        c = Cursor(self.raw["strings"])
+        c = Cursor(self.only("strings"))
         read_range(c, self.strings, Cursor.string)
         c.done()
-        c = Cursor(self.raw["series"])
+        c = Cursor(self.only("series"))
         read_range(c, self.series, self.one_series)
         c.done()
-        c = Cursor(self.raw["symbols"])
+        c = Cursor(self.only("symbols"))
         read_range(c, self.functions,
                    lambda c: (c.uvarint(), c.uvarint(), c.uvarint(), c.svarint()))
         read_range(c, self.mappings, lambda c: [c.uvarint() for _ in range(6)])
         read_range(c, self.locations, self.one_location)
         c.done()
         self.decode_nodes()
-        self.decode_rows()
         need(len(self.series) == self.n_series, "the number of series")
+        self.rows, last = [], None
+        for i, slot in enumerate(self.slots):
+            need(slot.time_min // HOUR == slot.time_max // HOUR and (last is None or slot.time_min // HOUR > last), "a slot")
+            last = slot.time_min // HOUR
+            self.rows += self.decode_rows(i, slot)
+        if self.types:
+            self.check_derived()
 
     def one_series(self, c):
         n, t = c.uvarint(), c.uvarint()
@@ -151,7 +211,7 @@ class Dataset:
         return mapping, address, lines
 
     def decode_nodes(self):
-        c, location = Cursor(self.raw["nodes"]), 0
+        c, location = Cursor(self.only("nodes")), 0
         need(c.uvarint() == 1, "nodes begin elsewhere")
         for _ in range(c.uvarint()):
             up = c.uvarint()
@@ -160,8 +220,8 @@ class Dataset:
             self.nodes.append((len(self.nodes) - up, location))
         c.done()
 
-    def decode_rows(self):
-        c, samples = Cursor(self.raw["rows"]), Cursor(self.raw["samples"])
+    def decode_rows(self, index, slot):
+        c, samples = Cursor(self.only("rows", index)), Cursor(self.only("samples", index))
         n = c.uvarint()
         columns = {}
         for name, read in [("series", c.uvarint), ("time", c.svarint), ("seq", c.svarint)]:
@@ -171,18 +231,19 @@ class Dataset:
                 columns[name].append(last)
         sizes = [c.uvarint() for _ in range(n)]
         counts = [c.uvarint() for _ in range(n)]
-        self.rows = []
+        rows = []
         for i in range(n):
             series = self.series[columns["series"][i]]
             totals = [c.uvarint() for _ in series["types"]]
-            row = {"series": series, "time": columns["time"][i], "seq": columns["seq"][i],
+            row = {"series": series, "id": columns["series"][i], "time": columns["time"][i], "seq": columns["seq"][i], "slot": index,
                    "totals": totals, "samples": self.decode_samples(samples.bytes(sizes[i]), totals)}
             need(len(row["samples"]) == counts[i], "the number of samples of a row")
-            self.rows.append(row)
+            rows.append(row)
         c.done()
         samples.done()
-        need(n == self.n_rows and sum(counts) == self.n_samples, "the numbers of the directory")
-        need(min(columns["time"]) == self.time_min and max(columns["time"]) == self.time_max, "times")
+        need(n == slot.n_rows and sum(counts) == slot.n_samples, "the numbers of the directory")
+        need(min(columns["time"]) == slot.time_min and max(columns["time"]) == slot.time_max, "times")
+        return rows
 
     def decode_samples(self, data, totals):
         """(node, values, span, trace) of each."""
@@ -210,6 +271,115 @@ class Dataset:
             table.append(int.from_bytes(b"".join(c.bytes(8)[::-1] for _ in range(words)), "big"))
         return [table[ref] for ref in c.column(n)]
 
+    def type_of(self, series, k):
+        kind, period = series["types"][k].rsplit(":", 1), series["period"].rsplit(":", 1)
+        return [series["labels"].get("__name__", ""), *kind, *period]
+
+    def check_derived(self):
+        """Whatever is summed beforehand is what the rows sum."""
+        types = [[self.strings[i] for i in ids] for ids in self.types]
+        seen = [0] * len(self.series)
+        each = {}  # by type: (row, k) with a value
+        for r in self.rows:
+            for k, total in enumerate(r["totals"]):
+                if total:
+                    seen[r["id"]] |= 1 << k
+                    each.setdefault(types.index(self.type_of(r["series"], k)), []).append((r, k))
+        need(list(self.only("seen")) == seen, "what series have")
+        for s in self.all("timeline"):
+            moments = {}
+            for r, k in each[s.type]:
+                n, total = moments.get(r["time"], (0, 0))
+                moments[r["time"]] = (n + 1, total + r["totals"][k])
+            need(self.timeline(s.raw) == sorted((t, *v) for t, v in moments.items()), "a timeline")
+        names = self.names()
+        for tree in self.all("tree"):
+            table = [s for s in self.all("functions") if (s.type, s.slot, s.slots) == (tree.type, tree.slot, tree.slots)]
+            rows = [(r, k) for r, k in each[tree.type] if tree.slot <= r["slot"] < tree.slot + tree.slots]
+            paths, functions = self.sum_paths(rows)
+            need(self.tree(tree, names) == paths, "a tree")
+            need(len(table) == 1 and self.functions_of(table[0].raw, names) == functions, "a table of functions")
+
+    @staticmethod
+    def timeline(raw):
+        c, at, times = Cursor(raw), 0, []
+        n = c.uvarint()
+        for _ in range(n):
+            at = signed(at + c.svarint())
+            times.append(at)
+        rows, totals = [c.uvarint() for _ in range(n)], [c.uvarint() for _ in range(n)]
+        c.done()
+        return list(zip(times, rows, totals))
+
+    def names(self):
+        sections = self.all("names")
+        if not sections:
+            return []
+        c = Cursor(sections[0].raw)
+        names = [c.string() for _ in range(sections[0].head[0])]
+        c.done()
+        return names
+
+    def sum_paths(self, rows):
+        """{path: total} of all nodes with a value below them, {name: [self, total]}."""
+        paths, functions = {}, {}
+        for r, k in rows:
+            for node, values, _, _ in r["samples"]:
+                stack, v = tuple(self.stack(node)), values[k] if k < len(values) else 0
+                if not v or not stack:
+                    continue
+                for i in range(len(stack)):
+                    paths[stack[:i + 1]] = paths.get(stack[:i + 1], 0) + v
+                for name in set(stack):
+                    functions.setdefault(name, [0, 0])[1] += v
+                functions[stack[-1]][0] += v
+        return paths, functions
+
+    @staticmethod
+    def tree(section, names):
+        unit, total, n_nodes = section.head
+        out, todo = {}, [(0, total, ())] if n_nodes else []
+        while todo:
+            at, total, path = todo.pop()
+            c = Cursor(section.raw)
+            c.at = at
+            header = c.uvarint()
+            n, following, rest = header >> 2, header & 1, header & 2
+            heavy = c.uvarint() if n > 1 and header & 3 else 0
+            ids, leaf, lowest = [], [], 0
+            for _ in range(n):
+                v = c.uvarint()
+                ids.append(lowest + (v >> 1))
+                leaf.append(v & 1)
+                lowest = ids[-1] + 1
+            totals = [None if rest and i == heavy else c.uvarint() for i in range(n)]
+            if rest:
+                totals[heavy] = total - sum(t for t in totals if t is not None)
+            refs = [None if leaf[i] or following and i == heavy else int.from_bytes(c.bytes(4), "little")
+                    for i in range(n)]
+            if following:
+                refs[heavy] = c.at
+            for i in range(n):
+                below = path + (names[ids[i]],)
+                out[below] = totals[i] * unit
+                if not leaf[i]:
+                    need(refs[i] >= c.at, "a group lies before its parent")
+                    todo.append((refs[i], totals[i], below))
+        need(len(out) == n_nodes, "the number of nodes of a tree")
+        return out
+
+    @staticmethod
+    def functions_of(raw, names):
+        c, ids, lowest = Cursor(raw), [], 0
+        n, unit = c.uvarint(), c.uvarint()
+        for _ in range(n):
+            ids.append(lowest + c.uvarint())
+            lowest = ids[-1] + 1
+        selfs = [c.uvarint() * unit for _ in range(n)]
+        more = [c.uvarint() * unit for _ in range(n)]
+        c.done()
+        return {names[i]: [s, s + m] for i, s, m in zip(ids, selfs, more)}
+
     def stack(self, node):
         """Names from root to leaf, inlined frames too."""
         out = []
@@ -225,9 +395,11 @@ class Dataset:
 
 class Block:
     def __init__(self, data):
-        need(len(data) >= 96 and data[:8] == b"EFBLK\0\0\1" and not any(data[40:56]), "head")
+        need(len(data) >= 96 and data[:7] == b"EFBLK\0\0" and data[7] in (1, 2), "head")
+        version, self.level = data[7], data[40]
+        need(self.level < (1 if version == 1 else len(SPANS)) and not any(data[41:56]), "head")
         self.store = data[8:24].hex()
-        self.epoch, self.hour, want = *struct.unpack("<Qq", data[24:40]), *struct.unpack("<Q", data[56:64])
+        self.epoch, self.start, want = *struct.unpack("<Qq", data[24:40]), *struct.unpack("<Q", data[56:64])
         need(check(data[:56]) == want, "head")
         at, n, want = struct.unpack("<QQQ", data[-32:-8])
         directory = data[at:at + n]
@@ -235,17 +407,18 @@ class Block:
         c = Cursor(directory)
         self.tenant = c.string()
         self.time_min, self.time_max, self.seq_max = c.svarint(), c.svarint(), c.uvarint()
-        self.datasets = [Dataset(c, data) for _ in range(c.uvarint())]
+        self.sources = [c.string() for _ in range(c.uvarint())] if version > 1 else []
+        self.datasets, end = [], 64
+        for _ in range(c.uvarint()):
+            self.datasets.append(Dataset(c, data, end, version))
+            end = self.datasets[-1].end
         c.done()
-        end = 64
-        for offset, stored in (p for d in self.datasets for p in d.places):
-            need(offset == end, "sections leave a gap")
-            end += stored
         need(end == at, "sections leave a gap")
+        span = SPANS[self.level]
         for d in self.datasets:
             d.decode()
-            need(all(r["seq"] <= self.seq_max and r["time"] // HOUR * HOUR == self.hour for r in d.rows),
-                 "a row of another hour")
+            need(all(r["seq"] <= self.seq_max and r["time"] // span * span == self.start for r in d.rows),
+                 "a row of another range")
 
     def sums(self):
         """Per (tenant, service, profile type, hour): {stack, names from the root: sum of values}."""
@@ -255,7 +428,7 @@ class Block:
             for r in d.rows:
                 for k, kind in enumerate(r["series"]["types"]):
                     full = ":".join([r["series"]["labels"]["__name__"], kind, r["series"]["period"]])
-                    mine = out.setdefault((self.tenant, d.service, full, self.hour // HOUR), {})
+                    mine = out.setdefault((self.tenant, d.service, full, r["time"] // HOUR), {})
                     for node, values, _, _ in r["samples"]:
                         if k < len(values) and values[k]:
                             stack = stacks.setdefault(node, tuple(d.stack(node)))

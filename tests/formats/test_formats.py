@@ -64,15 +64,16 @@ def compare(cases, s, sums):
 
 
 def golden(cases, rng):
-    """The golden block says what the text beside it says."""
+    """The golden blocks say what the text beside them says."""
     folder = os.path.join(TESTS, "golden")
-    block = read_block.read(os.path.join(folder, "block-v1.efb"))
     with open(os.path.join(folder, "shown-v1.txt"), encoding="utf-8") as f:
         want = sorted(line.rsplit(" of ", 1)[0] for line in f if " total " in line)
-    have = [f"{r['series']['labels']['service_name']} {r['time']} seq {r['seq']} {kind.split(':')[0]} total {n}"
-            for d in block.datasets for r in d.rows for kind, n in zip(r["series"]["types"], r["totals"])]
-    cases.check(sorted(have) == want, "the golden block")
-    refuses_damage(cases, os.path.join(folder, "block-v1.efb"), rng)
+    for name in ("block-v1.efb", "block-v2.efb"):
+        block = read_block.read(os.path.join(folder, name))
+        have = [f"{r['series']['labels']['service_name']} {r['time']} seq {r['seq']} {kind.split(':')[0]} total {n}"
+                for d in block.datasets for r in d.rows for kind, n in zip(r["series"]["types"], r["totals"])]
+        cases.check(sorted(have) == want, f"the golden {name}")
+        refuses_damage(cases, os.path.join(folder, name), rng)
 
 
 def refuses_damage(cases, path, rng):

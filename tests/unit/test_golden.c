@@ -117,8 +117,8 @@ static void test_writers(void **state)
     assert_int_equal(store_cut(s, "test", NULL), ST_OK);
     struct found *block = the_block(sim);
     if (ZSTD_versionNumber() == 10504) { /* others may compress otherwise */
-        check_file(sim, block->paths[0], "block-v1.efb");
-        check_file(sim, marker_path, "marker-v1.done");
+        check_file(sim, block->paths[0], "block-v2.efb");
+        check_file(sim, marker_path, "marker-v2.done");
     }
     check_file(sim, "data/FORMAT", "format-v1");
     store_close(s);
@@ -156,25 +156,24 @@ static void test_reader_of_the_log(void **state)
     fs_sim_free(sim);
 }
 
-static void test_reader_of_blocks(void **state)
+static void read_blocks(const char *block_name, const char *marker_name)
 {
     static const char folder[] = "data/blocks/anonymous/1h/2023-11-14";
     struct fs_sim *sim = new_disk();
     struct fs *fs = fs_sim_fs(sim);
     double bad = metric_get(M_BLOCKS_BAD);
     char path[200] = "";
-    (void)state;
     for (size_t i = strlen("data/"); i <= strlen(folder); i++)
         if (folder[i] == '/' || !folder[i]) {
             snprintf(path, sizeof path, "%.*s", (int)i, folder);
             fs->dir_make(fs, path);
         }
-    struct buf marker = golden("marker-v1.done");
+    struct buf marker = golden(marker_name);
     const struct str text = buf_view(&marker);
     struct str name = str_skip(text, str_find(text, STR("2023-11-14/")) + strlen("2023-11-14/"));
     snprintf(path, sizeof path, "%s/%.*s", folder, (int)str_find_char(name, '\n'), name.p);
     put_golden(sim, "data/FORMAT", "format-v1");
-    put_golden(sim, path, "block-v1.efb");
+    put_golden(sim, path, block_name);
     for (int with_marker = 0; with_marker < 2; with_marker++) {
         if (with_marker)
             put_file(fs, marker_path, text);
@@ -188,12 +187,19 @@ static void test_reader_of_blocks(void **state)
     fs_sim_free(sim);
 }
 
+static void test_readers_of_blocks(void **state)
+{
+    (void)state;
+    read_blocks("block-v1.efb", "marker-v1.done");
+    read_blocks("block-v2.efb", "marker-v2.done");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_writers),
         cmocka_unit_test(test_reader_of_the_log),
-        cmocka_unit_test(test_reader_of_blocks),
+        cmocka_unit_test(test_readers_of_blocks),
     };
     write_files = argc > 1 && strcmp(argv[1], "--write") == 0;
     log_setup(LOG_ERROR + 1, LOG_LOGFMT);
