@@ -13,7 +13,9 @@
  *   3. only then do the frames of the failed batch get their ST_UNAVAILABLE: "nothing stored" is
  *      true, and a retry is stored once. If the record cannot be written either, nobody can know:
  *      ST_DATA_LOSS, the connections close unanswered, and the store refuses uploads until a log
- *      can be begun again (tried every second, in a new file each time). */
+ *      can be begun again (tried every second, in a new file each time).
+ *
+ * A store that is opened on a full disk begins in that last state: it shows what it has. */
 #include "store/store_int.h"
 
 #include <errno.h>
@@ -180,6 +182,19 @@ static void refuse_queue(struct store *s, const char *why)
         finish(rest, ST_UNAVAILABLE, why);
 }
 
+/* Tries until the log of a new epoch says how far the failed one counts; false: the store stops. */
+static bool begin_again(struct store *s, uint64_t failed, uint64_t last, const char *why)
+{
+    do {
+        refuse_queue(s, why);
+        if (!pause_for_retry(s))
+            return false;
+    } while (!begin_after(s, failed, last, why));
+    set_writable(s);
+    LOG_INFO("write-ahead log works again", "epoch=%" PRIu64, s->wal.epoch);
+    return true;
+}
+
 /* Steps 1 to 3 of the head comment. `batch` was written in part or in doubt. */
 static void log_failed(struct store *s, struct commit_item *batch, int e)
 {
@@ -192,11 +207,9 @@ static void log_failed(struct store *s, struct commit_item *batch, int e)
     bool known = begin_after(s, failed, last, why);
     refuse_queue(s, why);
     finish(batch, known ? ST_UNAVAILABLE : ST_DATA_LOSS, why);
-    while (!known) {
-        refuse_queue(s, why);
-        if (!pause_for_retry(s))
-            return;
-        known = begin_after(s, failed, last, why);
+    if (!known) {
+        begin_again(s, failed, last, why);
+        return;
     }
     set_writable(s);
     LOG_INFO("write-ahead log works again", "epoch=%" PRIu64, s->wal.epoch);
@@ -251,6 +264,13 @@ static void commit_batch(struct store *s, struct commit_item *batch)
 static void *committer(void *arg)
 {
     struct store *s = arg;
+    char why[sizeof s->why_not];
+    gate_enter(&s->gate);
+    bool begun = s->writable;
+    memcpy(why, s->why_not, sizeof why);
+    gate_leave(&s->gate);
+    if (!begun && !begin_again(s, s->replayed_epoch, s->replayed_batch, why))
+        return NULL;
     for (struct commit_item *batch; (batch = take_batch(s, true));)
         commit_batch(s, batch);
     return NULL;
@@ -258,7 +278,7 @@ static void *committer(void *arg)
 
 enum status commit_start(struct store *s, struct error *err)
 {
-    metric_set(M_STORE_WRITABLE, 1);
+    metric_set(M_STORE_WRITABLE, s->writable);
     return thread_start(&s->committer, "committer", committer, s, err);
 }
 

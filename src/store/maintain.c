@@ -5,6 +5,7 @@
  *   hh:02             a new hour of the wall clock, two minutes in (uploads of the last seconds
  * arrive late): cut at once           sealed epochs that wait (replayed at start, or failed): cut
  *   every minute      retention, gauges
+ *   every second      the disk is fuller than blocks may make it: retention, before uploads fail
  *
  * A cut that fails (disk full, read-only, EIO) is tried again every few seconds; uploads and
  * queries go on as long as memory and the log allow. */
@@ -67,6 +68,15 @@ static void gauges(struct store *s)
     mutex_unlock(&s->view_lock);
 }
 
+/* Whoever filled it. Retention then removes what it may; it is not asked every second. */
+static bool disk_too_full(struct store *s)
+{
+    uint64_t free_bytes = 0, total = 0, percent = s->cfg.retention_disk_percent;
+    if (percent == 0 || s->fs->space(s->fs, s->dir, &free_bytes, &total) != 0)
+        return false;
+    return total - MIN(free_bytes, total) > total / 100 * percent;
+}
+
 /* Sleeps until the time or until somebody waits for a cut; false: stop. */
 static bool pause(struct store *s, int64_t until_mono_ns)
 {
@@ -82,7 +92,7 @@ static bool pause(struct store *s, int64_t until_mono_ns)
 static void *maintainer(void *arg)
 {
     struct store *s = arg;
-    int64_t next_cut = 0, next_expire = 0, next_retry = 0;
+    int64_t next_cut = 0, next_expire = 0, next_early = 0, next_retry = 0;
     bool hours_full = false;
     do {
         struct error err;
@@ -100,11 +110,12 @@ static void *maintainer(void *arg)
             hours_retry(s, false);
             next_retry = now + TICK_MS * NS_PER_MS;
         }
-        if (now >= next_expire) {
+        if (now >= next_expire || (now >= next_early && disk_too_full(s))) {
             if (store_expire(s, clock_wall_ns(), &err) != ST_OK)
                 LOG_ERROR("retention failed", "err=%s", LOG_STR(error_str(&err)));
             gauges(s);
             next_expire = now + EXPIRE_S * NS_PER_S;
+            next_early = now + RETRY_S * NS_PER_S;
         }
     } while (pause(s, clock_mono_ns() + TICK_MS * NS_PER_MS));
     return NULL;

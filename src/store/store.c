@@ -2,6 +2,7 @@
  * replay.c. */
 #include "store/store_int.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/hash.h"
@@ -53,19 +54,24 @@ static void store_free(struct store *s)
 static enum status open_log(struct store *s, struct error *err)
 {
     char wal_dir[WAL_PATH_MAX];
-    uint64_t last_epoch, last_batch;
     TRY(recover_markers(s, err));
-    TRY(replay_all(s, &last_epoch, &last_batch, err));
+    TRY(replay_all(s, &s->replayed_epoch, &s->replayed_batch, err));
     TRY(recover_blocks(s, err));
     ASSERT(fs_path(wal_dir, sizeof wal_dir, s->dir, "wal"));
     wal_init(&s->wal, s->fs, wal_dir, s->id);
     s->epoch = epoch_new(atomic_fetch_add(&s->next_epoch, 1));
     store_epochs_add(s, epoch_ref(s->epoch));
-    int e = commit_log_begin(s, s->epoch, last_epoch, last_batch);
-    if (e)
+    int e = commit_log_begin(s, s->epoch, s->replayed_epoch, s->replayed_batch);
+    if (e && e != ENOSPC && e != EDQUOT)
         return error_set_errno(err, ST_UNAVAILABLE, e, __FILE__, __LINE__,
             "cannot write the write-ahead log in %s", wal_dir);
-    s->writable = true;
+    s->writable = e == 0;
+    if (e) { /* what there is can be asked for; the committer goes on trying */
+        snprintf(s->why_not, sizeof s->why_not, "the write-ahead log cannot be written: %s",
+            strerror(e));
+        LOG_ERROR("the disk is full: uploads are refused until there is room", "dir=%s",
+            LOG_STR(str_from(wal_dir)));
+    }
     return ST_OK;
 }
 

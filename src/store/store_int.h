@@ -76,7 +76,8 @@ struct store {
     size_t queue_bytes;
     bool stopping;
 
-    struct wal wal; /* the committer's */
+    struct wal wal;                          /* the committer's */
+    uint64_t replayed_epoch, replayed_batch; /* the last of the log at start */
     pthread_t committer;
 
     struct mutex view_lock; /* guards what is served: the two sets below, swapped together */
