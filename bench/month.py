@@ -2,18 +2,20 @@
 """Questions over a month of generated data: what each costs, and how cost grows with data.
 
   month.py [--build build] [--dir DIR] [--data DIR] [--days 30] [--services 9] [--interval 10]
-           [--grow] [--quick] [--keep-caches] [--flag=-NAME=VALUE]... [--out FILE]
+           [--grow] [--quick] [--keep-caches] [--flag=-NAME=VALUE]...
+           [--only REGEX] [--out FILE]
 
 Without --data the data is generated below --dir first (bench/README.md says how long that takes) and
 removed at the end; with --data an existing directory is asked (and generated there when it is absent),
 and left. DIR.sums, the generator's own totals, is checked against the flame graphs where it is there.
 --grow measures 1, 3, 10, 30 days and 1, 10, 100 services instead, each in a directory of its own, and
-draws DIR/growth.svg. The report is Markdown, on stdout and in --out. --quick is a small run, for trying.
+draws DIR/growth.svg. --only takes the rows whose `question, of, range` matches. The report is Markdown, on stdout and in --out. --quick is a small run, for trying.
 The exit status is 1 when an answer is wrong; a question that the server refuses is said in its row.
 """
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -247,6 +249,8 @@ def month(opt, folder, out):
         for name, make in QUESTIONS:
             for scope in scopes(sums):
                 for range_name, seconds in ranges(opt, sums):
+                    if not re.search(opt.only, f"{name}, {scope.name}, {range_name}"):
+                        continue
                     from_s = sums.end_s - seconds
                     r, answer = measure(server, make(scope, from_s, sums.end_s), opt)
                     if make is flame and "refused" not in r:
@@ -398,6 +402,7 @@ def options():
     p.add_argument("--keep-caches", action="store_true", help="cold: a fresh process, the files in memory")
     p.add_argument("--grow", action="store_true")
     p.add_argument("--quick", action="store_true")
+    p.add_argument("--only", default="", help="a regular expression, e.g. 'flame graph, all.*30 d'")
     p.add_argument("--out", help="a file for the report")
     opt = p.parse_args()
     opt.build = os.path.join(ROOT, opt.build)

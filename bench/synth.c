@@ -307,7 +307,7 @@ static void draw_values(struct synth *y, const struct sort *sort, uint64_t stack
         break;
     case VALUE_OBJECTS: /* most are small and count as one buffer; some sites make large ones */
         values[0] = weight;
-        values[1] = weight * (TLAB_BYTES + (stack % 60 ? 0 : (int64_t)(stack % 63 * 48 * 1024)));
+        values[1] = weight * (TLAB_BYTES + (stack % 400 ? 0 : (int64_t)(stack % 63 * 48 * 1024)));
         break;
     case VALUE_DELAY:
         values[0] = weight;
