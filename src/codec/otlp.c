@@ -107,7 +107,7 @@ static enum status read_scope(
     struct otlp_decoder *d, struct cursor c, const struct otlp_profile *of_resource)
 {
     struct otlp_profile labels = *of_resource;
-    struct otlp_attrs *scope;
+    struct otlp_attrs *scope = NULL;
     TRY(read_owner(d, c, SCOPE_ATTRIBUTES, &scope));
     labels.scope = scope;
     while (c.p < c.end) {
@@ -122,7 +122,7 @@ static enum status read_scope(
 
 static enum status read_resource(struct otlp_decoder *d, struct cursor c)
 {
-    struct otlp_attrs *resource;
+    struct otlp_attrs *resource = NULL;
     TRY(read_owner(d, c, RESOURCE_ATTRIBUTES, &resource));
     struct otlp_profile labels = {.resource = resource, .service = service_of(d->arena, resource)};
     if (!labels.service.p)

@@ -157,7 +157,7 @@ enum status otlp_string(struct otlp_decoder *d, int32_t i, uint32_t *ret_index)
 static void strip_go(struct otlp_decoder *d, uint32_t string)
 {
     struct str *s = &d->sym.strings.v[string];
-    if (!str_contains(*s, STR("[go.shape.")))
+    if (str_find_char(*s, '[') == STR_NPOS)
         return;
     struct pprof one = {.strings = s, .n_strings = 1};
     pprof_strip_go_shapes(&one, d->arena);
