@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -418,6 +419,7 @@ def options():
 
 def main():
     opt = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers end with it
     os.makedirs(opt.dir, exist_ok=True)
     out = Out(opt.out)
     if opt.grow:
