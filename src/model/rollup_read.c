@@ -287,6 +287,23 @@ static enum status read_refs(const struct rollup_reader *r, struct cursor *c,
     return ST_OK;
 }
 
+/* Most groups are links of a chain: one child that has all, no leaf, next. False, and nothing read,
+ * when this one is not, or not entirely in order. */
+static bool read_link(struct rollup_reader *r, const struct cursor *at, uint32_t end, int64_t total,
+    struct rollup_group *ret_group)
+{
+    struct cursor c = *at;
+    if (cursor_byte(&c) != (1 << ROLLUP_FLAG_BITS | ROLLUP_REST | ROLLUP_NEXT))
+        return false;
+    uint64_t coded = cursor_uvarint(&c);
+    uint32_t behind = end - (uint32_t)cursor_left(&c);
+    if (c.bad || coded & 1 || coded >> 1 >= SYM_NONE || behind >= r->head.chunks.n_bytes)
+        return false;
+    r->children[0] = (struct rollup_child){total, (uint32_t)(coded >> 1), behind};
+    *ret_group = (struct rollup_group){r->children, 1, 0};
+    return true;
+}
+
 enum status rollup_read_group(struct rollup_reader *r, uint32_t ref, int64_t total,
     struct rollup_group *ret_group, struct error *err)
 {
@@ -295,6 +312,10 @@ enum status rollup_read_group(struct rollup_reader *r, uint32_t ref, int64_t tot
     uint32_t end = 0;
     int64_t self = 0;
     TRY(find_group(r, ref, &c, &end, err));
+    if (!reserve(r, 1))
+        return no_memory(err);
+    if (read_link(r, &c, end, total, ret_group))
+        return ST_OK;
     TRY(read_header(&c, &h, err));
     if (!reserve(r, h.n))
         return no_memory(err);

@@ -21,6 +21,7 @@
 
 /* Child entries between two questions whether to go on. */
 enum { ALIVE_EVERY = 4096, NONE = UINT32_MAX };
+_Static_assert(NONE == ROLLUP_LEAF, "a leaf of a roll-up has no occurrence");
 
 struct occurrence {
     int64_t total;
@@ -189,19 +190,22 @@ static enum status add_entry(
     return e->o.ref == NONE || add_occurrence(m, i, e->o) ? ST_OK : no_memory(err);
 }
 
-/* Puts a child into the batch and has its name's place fetched: what misses the cache here costs
- * more than all the rest, unless many do so at a time. */
-static inline bool collect(
-    struct merge *m, uint32_t source, uint32_t name, int64_t total, uint32_t ref)
+/* Room for n more entries in the batch; NULL without memory. */
+static struct entry *batch_reserve(struct merge *m, uint32_t n)
 {
-    struct entry *e = VEC_PUSH(m->arena, m->batch);
-    if (UNLIKELY(!e))
-        return false;
-    __builtin_prefetch(&m->states[source].names[name]);
-    *e = (struct entry){.o = {.total = total, .source = source, .ref = ref}, .name = name};
-    return true;
+    while (UNLIKELY(m->batch.cap - m->batch.n < n)) {
+        struct entry *v = arena_vec_grow(
+            m->arena, m->batch.v, m->batch.n, &m->batch.cap, sizeof *v);
+        if (!v)
+            return NULL;
+        m->batch.v = v;
+    }
+    m->batch.n += n;
+    return m->batch.v + (m->batch.n - n);
 }
 
+/* The place of a name is fetched when the entry is collected: what misses the cache there costs
+ * more than all the rest, unless many do so at a time. */
 static enum status collect_rollup(
     struct merge *m, const struct occurrence *at, int64_t *ret_self, struct error *err)
 {
@@ -211,12 +215,14 @@ static enum status collect_rollup(
     if (g.n > st->left)
         FAIL(err, ST_DATA_LOSS, "damaged roll-up: more nodes than its head says");
     st->left -= g.n;
-    for (uint32_t i = 0; i < g.n; i++) {
-        const struct rollup_child *c = &g.v[i];
+    struct entry *e = batch_reserve(m, g.n);
+    if (!e)
+        return no_memory(err);
+    for (const struct rollup_child *c = g.v, *end = g.v + g.n; c < end; c++, e++) {
         if (UNLIKELY(c->name >= st->n_names))
             FAIL(err, ST_DATA_LOSS, "damaged roll-up: a name is not in the dictionary");
-        if (!collect(m, at->source, c->name, c->total, c->ref))
-            return no_memory(err);
+        __builtin_prefetch(&st->names[c->name]);
+        *e = (struct entry){{c->total, at->source, c->ref, NONE}, c->name};
     }
     *ret_self = g.self;
     return ST_OK;
@@ -227,11 +233,15 @@ static enum status collect_tree(
 {
     const struct nametree *t = m->sources[at->source].tree;
     const struct name_node *node = &t->nodes[at->ref];
-    for (uint32_t k = 0; k < node->n_children; k++) {
+    struct entry *e = batch_reserve(m, node->n_children);
+    if (!e)
+        return no_memory(err);
+    for (uint32_t k = 0; k < node->n_children; k++, e++) {
         uint32_t child = t->children[node->first_child + k];
         const struct name_node *c = &t->nodes[child];
-        if (!collect(m, at->source, c->name, c->total, c->n_children ? child : NONE))
-            return no_memory(err);
+        uint32_t ref = c->n_children ? child : NONE;
+        __builtin_prefetch(&m->states[at->source].names[c->name]);
+        *e = (struct entry){{c->total, at->source, ref, NONE}, c->name};
     }
     *ret_self = node->self;
     return ST_OK;
@@ -239,10 +249,8 @@ static enum status collect_tree(
 
 static enum status check_alive(struct merge *m, struct error *err)
 {
-    if (m->entries < ALIVE_EVERY || !m->limits->alive)
-        return ST_OK;
     m->entries = 0;
-    return m->limits->alive(m->limits->ctx, err);
+    return m->limits->alive ? m->limits->alive(m->limits->ctx, err) : ST_OK;
 }
 
 /* Collects the children of a node from all sources, and takes from its self, which is its total so
@@ -272,10 +280,12 @@ static enum status open_node(struct merge *m, uint32_t i, struct error *err)
 {
     TRY(collect_children(m, i, err));
     m->round++;
-    for (uint32_t k = 0; k < m->batch.n; k++)
+    for (uint32_t k = 0; k < m->batch.n; k++) {
         TRY(add_entry(m, i, &m->batch.v[k], err));
-    m->entries += m->batch.n;
-    return check_alive(m, err);
+        if (UNLIKELY(++m->entries >= ALIVE_EVERY))
+            TRY(check_alive(m, err));
+    }
+    return ST_OK;
 }
 
 /* Best first */

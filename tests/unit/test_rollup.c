@@ -424,6 +424,7 @@ static void what_cannot_be(void **state)
     assert_int_equal(MERGE("\xa\2\1\1\1\2", 3, 2), ST_DATA_LOSS); /* the heavy child is none */
     assert_int_equal(MERGE("\7\1", 3, 1), ST_DATA_LOSS);          /* a leaf's group is next */
     assert_int_equal(MERGE("\7\0", 3, 1), ST_DATA_LOSS);          /* next is behind the end */
+    assert_int_equal(MERGE("\7\1\6\1", 3, 2), ST_DATA_LOSS);      /* it is one all the same */
     assert_int_equal(MERGE("\7\0\6\1", 3, 2), ST_OK);
     assert_int_equal(MERGE("\7\0\6\1", 3, 1), ST_DATA_LOSS);  /* more nodes than the head says */
     assert_int_equal(MERGE("\6\0\6\0\0\0\6\1", 3, 2), ST_OK); /* by a ref */
@@ -459,6 +460,8 @@ static void refs_lead_on(void **state)
     assert_int_equal(read_first(STR("\6\0\7\0\0\0\6\1")), ST_OK);
     assert_int_equal(read_first(STR("\6\0\0\0\0\0\6\1")), ST_DATA_LOSS);
     assert_int_equal(read_first(STR("\6\0\5\0\0\0\6\1")), ST_DATA_LOSS);
+    assert_int_equal(read_first(STR("\7\0\6\1")), ST_OK);
+    assert_int_equal(read_first(STR("\7\0")), ST_DATA_LOSS);
     assert_int_equal(read_first(STR("\6\0\x8\0\0\0\6\1")), ST_DATA_LOSS);
 }
 
