@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "net/h2_int.h"
 
-enum { PSEUDO_FIELDS = 4 };
+enum { PSEUDO_FIELDS = 4, HEAD_BYTES = 512 };
 
 struct field_size {
     uint32_t name, value;
@@ -39,6 +39,7 @@ struct h2_stream *h2_in_begin(struct h2 *h, int32_t id)
     h->streams = s;
     s->rq = request_new(c->loop->server, c, c->loop->now_ns);
     s->rq->stream = s;
+    buf_reserve(&s->rq->head, MIN(HEAD_BYTES, s->rq->head.limit));
     h2_wait(s, &h->receiving);
     return s;
 }

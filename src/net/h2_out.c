@@ -7,11 +7,9 @@
  * Invariants: 1. h2_out_fill runs only when nothing is left to be written, so at most H2_FILL_BYTES
  * and one frame wait. 2. `sent` counts what frames were made for. Thread: the loop. Failure: the
  * session fails and the connection is closed. */
-#include <stdio.h>
-
 #include "net/h2_int.h"
 
-enum { FRAME_HEAD_BYTES = 9, OWN_FIELDS = 3 };
+enum { FRAME_HEAD_BYTES = 9, OWN_FIELDS = 3, DIGITS_MAX = 20, OUT_BYTES = 512 };
 
 /* ---- fields ---- */
 
@@ -19,6 +17,16 @@ static nghttp2_nv nv_make(struct str name, struct str value)
 {
     return (nghttp2_nv){(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n,
         value.n, NGHTTP2_NV_FLAG_NONE};
+}
+
+/* Decimal, written from the end of text. */
+static struct str digits(char text[DIGITS_MAX], uint64_t v)
+{
+    size_t at = DIGITS_MAX;
+    do
+        text[--at] = (char)('0' + v % 10);
+    while ((v /= 10) != 0);
+    return str_make(text + at, DIGITS_MAX - at);
 }
 
 static void lower(char *p, size_t n)
@@ -33,7 +41,7 @@ static bool put_fields(struct buf *text, nghttp2_nv *v, size_t *n, size_t max)
 {
     struct str rest = buf_view(text);
     while (rest.n) {
-        size_t end = str_find(rest, STR("\r\n")), colon = str_find(rest, STR(": "));
+        size_t end = str_find_char(rest, '\r'), colon = str_find_char(rest, ':');
         ASSERT(end != STR_NPOS && colon < end);
         if (*n == max)
             return false;
@@ -101,9 +109,7 @@ void h2_out_reply(struct h2_stream *s)
     struct request *r = s->rq;
     nghttp2_nv v[HEADERS_MAX];
     size_t n = 0;
-    char status[8], length[24];
-    int status_n = snprintf(status, sizeof status, "%d", r->status);
-    int length_n = snprintf(length, sizeof length, "%zu", r->content.n);
+    char status[DIGITS_MAX], length[DIGITS_MAX];
     bool bodiless = r->status == 204 || r->status == 304;
     bool content = !bodiless && r->pub.method != HTTP_M_HEAD && r->content.n;
     if (r->abandoned) {
@@ -111,14 +117,14 @@ void h2_out_reply(struct h2_stream *s)
                          h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR) != 0;
         return;
     }
-    v[n++] = nv_make(STR(":status"), str_make(status, (size_t)status_n));
+    v[n++] = nv_make(STR(":status"), digits(status, (uint64_t)r->status));
     v[n++] = nv_make(STR("date"), loop_date(h->c->loop));
     if (!put_fields(&r->fields, v, &n, HEADERS_MAX - OWN_FIELDS)) {
         h->failed = true;
         return;
     }
     if (!bodiless && !r->trailers.n)
-        v[n++] = nv_make(STR("content-length"), str_make(length, (size_t)length_n));
+        v[n++] = nv_make(STR("content-length"), digits(length, r->content.n));
     nghttp2_data_provider data = {.source = {.ptr = s}, .read_callback = read_content};
     bool more = content || (r->trailers.n && !bodiless);
     h->failed |= nghttp2_submit_response(h->session, s->id, v, n, more ? &data : NULL) != 0;
@@ -129,7 +135,10 @@ void h2_out_fill(struct h2 *h)
     struct buf out;
     const uint8_t *p;
     ssize_t n = 1;
+    if (!nghttp2_session_want_write(h->session))
+        return;
     buf_init(&out, 2 * MIB);
+    buf_reserve(&out, OUT_BYTES);
     h->out = &out;
     while (out.n < H2_FILL_BYTES && (n = nghttp2_session_mem_send(h->session, &p)) > 0)
         buf_add(&out, p, (size_t)n);
