@@ -125,7 +125,7 @@ enum status rollup_names_reader_init(struct rollup_names_reader *r,
 
 static enum status load_names(struct rollup_names_reader *r, uint32_t i, struct error *err)
 {
-    struct str bytes;
+    struct str bytes = STR_EMPTY;
     const struct rollup_names_head *h = &r->head;
     TRY(load_chunk(&h->chunks, r->chunk, r->ctx, i, &bytes, err));
     uint32_t end = i + 1 < h->chunks.n_chunks ? h->first_ids[i + 1] : h->n_names;

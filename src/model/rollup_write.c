@@ -289,7 +289,7 @@ static enum status write_group(
 static enum status write_path(struct writer *w, struct path path, struct error *err)
 {
     int64_t enough = path.total - path.total / 2;
-    for (uint32_t at = path.node, next;; at = next) {
+    for (uint32_t at = path.node, next = 0;; at = next) {
         TRY(write_group(w, at, enough, &next, err));
         if (next == 0)
             return ST_OK;
