@@ -102,9 +102,31 @@ static enum status problem_error(struct ingest_request *rq, struct ingest_series
 
 /* ── series ── */
 
-static enum status add_series(struct ingest_request *rq, struct otlp_profile *p, uint32_t index,
-    struct str bad_string, struct error *err)
+struct maker {
+    struct ingest_request *rq;
+    struct str bad_string;
+    struct error *shared[OTLP_LABELS_MAX]; /* complaints that say nothing of their series */
+};
+
+/* What a series failed with: its own error, or the one of all with that problem. */
+static struct error *failure(struct maker *m, const struct otlp_profile *p, const struct error *err)
 {
+    bool shared = p->problem < OTLP_LABELS_MAX;
+    struct error *e = shared ? m->shared[p->problem] : NULL;
+    if (e)
+        return e;
+    e = ARENA_NEW(m->rq->arena, struct error);
+    if (e)
+        *e = *err;
+    if (shared)
+        m->shared[p->problem] = e;
+    return e;
+}
+
+static enum status add_series(
+    struct maker *m, struct otlp_profile *p, uint32_t index, struct error *err)
+{
+    struct ingest_request *rq = m->rq;
     struct ingest_series *s = ingest_request_add(rq);
     if (!s)
         return ingest_arena_full(rq->arena, err);
@@ -115,12 +137,11 @@ static enum status add_series(struct ingest_request *rq, struct otlp_profile *p,
     if (!s->id.p)
         return ingest_arena_full(rq->arena, err);
     TRY(make_labels(rq->arena, p, &s->labels, err));
-    if (problem_error(rq, s, p, bad_string, err) == ST_OK)
+    if (problem_error(rq, s, p, m->bad_string, err) == ST_OK)
         return ST_OK;
-    s->failed = ARENA_NEW(rq->arena, struct error);
+    s->failed = failure(m, p, err);
     if (!s->failed)
         return ingest_arena_full(rq->arena, err);
-    *s->failed = *err;
     s->size_bytes = p->profile.size_bytes;
     return ST_OK;
 }
@@ -169,8 +190,9 @@ static enum status decode(
     TRY(st);
     count_cuts(rq, otlp);
     rq->stacks_cut = otlp->stacks_cut;
+    struct maker m = {.rq = rq, .bad_string = otlp->bad_string};
     for (uint32_t i = 0; i < otlp->n; i++)
-        TRY(add_series(rq, &otlp->v[i], i, otlp->bad_string, err));
+        TRY(add_series(&m, &otlp->v[i], i, err));
     share_received(rq, request->received_bytes, message.n);
     return ST_OK;
 }
