@@ -351,7 +351,10 @@ static void h2_on_data(struct conn *c, const char *p, size_t n)
         return;
     }
     if (!h->failed) {
-        h->failed |= nghttp2_session_mem_recv(h->session, (const uint8_t *)p, n) < 0;
+        ssize_t used = nghttp2_session_mem_recv(h->session, (const uint8_t *)p, n);
+        if (used == NGHTTP2_ERR_FLOODED)
+            metric_add(M_CONNECTIONS_REFUSED, 1, STR("http2_flood"));
+        h->failed |= used < 0;
         h2_in_expire(h);
     }
     if (!h->failed && nghttp2_session_want_write(h->session))
