@@ -156,33 +156,51 @@ static bool series_fit(const struct quota *q, uint64_t more, uint64_t *ret_now)
 
 /* ── before datasets are made ── */
 
+/* Texts, each once. */
+struct names {
+    struct {
+        struct str *v;
+        uint32_t n, cap;
+    } list;
+    struct idmap ids;
+};
+
+static bool names_add(struct names *names, struct arena *arena, struct str name)
+{
+    uint64_t hash = hash_str(name);
+    uint32_t id;
+    struct idmap_probe p = idmap_start(&names->ids, hash);
+    while (idmap_next(&names->ids, &p, &id))
+        if (str_eq(names->list.v[id], name))
+            return true;
+    struct str *slot = VEC_PUSH(arena, names->list);
+    if (!slot)
+        return false;
+    *slot = name;
+    return idmap_put(&names->ids, hash, names->list.n - 1);
+}
+
 /* Rows of services that are not there, and how many services these are. */
 static enum status new_services(struct quota *q, const struct store_row *rows, uint32_t n_rows,
     struct fresh *ret_fresh, uint32_t *ret_n)
 {
-    struct {
-        struct str *v;
-        uint32_t n, cap;
-    } names = {0};
+    struct names names = {0};
     struct str last = {0};
-    bool last_is_new = false;
-    for (uint32_t i = 0; i < n_rows; i++) {
+    bool is_new = false, fits = true;
+    idmap_init(&names.ids, NULL);
+    for (uint32_t i = 0; i < n_rows && fits; i++) {
         struct str service = labels_get(rows[i].labels, STR("service_name"));
-        if (i == 0 || !str_eq(service, last))
-            last_is_new = !epoch_dataset_find(q->s->epoch, q->tenant, service);
+        bool other = i == 0 || !str_eq(service, last);
+        if (other)
+            is_new = !epoch_dataset_find(q->s->epoch, q->tenant, service);
+        if (is_new)
+            fits = (!other || names_add(&names, q->arena, service)) &&
+                   fresh_add(ret_fresh, &rows[i], blocks_of_types(&rows[i]));
         last = service;
-        if (!last_is_new)
-            continue;
-        uint32_t k = 0;
-        while (k < names.n && !str_eq(names.v[k], service))
-            k++;
-        struct str *slot = k < names.n ? &names.v[k] : VEC_PUSH(q->arena, names);
-        if (!slot || !fresh_add(ret_fresh, &rows[i], blocks_of_types(&rows[i])))
-            return full(q);
-        *slot = service;
     }
-    *ret_n = names.n;
-    return ST_OK;
+    *ret_n = names.list.n;
+    idmap_done(&names.ids);
+    return fits ? ST_OK : full(q);
 }
 
 /* The tenant's bytes over all epochs in memory. */
