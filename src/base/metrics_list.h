@@ -85,6 +85,22 @@
         "Blocks removed by retention.")                                                            \
     X(OLDEST_BLOCK, METRIC_GAUGE, "pyroscope_oldest_block_timestamp_seconds", "", "",              \
         "Start of the oldest profile in blocks, seconds since the epoch. 0: none.")                \
+    X(COMPACTIONS, METRIC_COUNTER, "everflame_compactions_total", "level,result", "",              \
+        "Merges of blocks.")                                                                       \
+    X(COMPACTION_BYTES, METRIC_COUNTER, "everflame_compaction_bytes_total", "direction", "",       \
+        "Bytes of blocks that were merged (in) and of what they became (out).")                    \
+    X(COMPACTION_SECONDS, METRIC_HISTOGRAM, "everflame_compaction_seconds", "level",               \
+        BUCKETS_SECONDS, "Time of a merge, with the pauses in it.")                                \
+    X(COMPACTOR_STARTED, METRIC_COUNTER, "pyroscope_compactor_runs_started_total", "", "",         \
+        "Runs of the compactor: merging until there is nothing to merge.")                         \
+    X(COMPACTOR_COMPLETED, METRIC_COUNTER, "pyroscope_compactor_runs_completed_total", "", "",     \
+        "Runs that came to their end.")                                                            \
+    X(COMPACTOR_FAILED, METRIC_COUNTER, "pyroscope_compactor_runs_failed_total", "reason", "",     \
+        "Runs that ended with a failure, or with the process.")                                    \
+    X(COMPACTOR_LAST, METRIC_GAUGE, "pyroscope_compactor_last_successful_run_timestamp_seconds",   \
+        "", "", "End of the latest run that came to its end.")                                     \
+    X(BLOCKS_CLEANED, METRIC_COUNTER, "pyroscope_compactor_blocks_cleaned_total", "", "",          \
+        "Blocks that left: merged into another one, or removed by retention.")                     \
     X(DISK_FREE, METRIC_GAUGE, "everflame_disk_free_bytes", "", "",                                \
         "Free bytes below the data directory.")                                                    \
     X(CACHE_BYTES, METRIC_GAUGE, "everflame_block_cache_bytes", "", "",                            \

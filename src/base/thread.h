@@ -15,6 +15,7 @@ enum lock_rank {
     RANK_POOL = 20,
     RANK_CONN = 30,
     RANK_TENANTS = 40,
+    RANK_COMPACT = 43, /* one merge at a time */
     RANK_CUT = 45,     /* cuts, markers, retention */
     RANK_GATE = 48,    /* no mutex: the place of gates in the order */
     RANK_STORE = 50,   /* the set of tenants, datasets, epochs */

@@ -3,7 +3,7 @@
 #ifndef STORE_COMPACT_INT_H
 #define STORE_COMPACT_INT_H
 
-#include "store/block_int.h"
+#include "store/store_int.h"
 
 enum {
     COMPACT_HOUR_BLOCKS = 8,    /* more of one hour are joined */
@@ -41,5 +41,54 @@ struct compact_job {
  * none ends: each job makes the blocks fewer, or raises one to a larger level. */
 bool compact_plan(const struct compact_block *blocks, uint32_t n, const struct compact_rules *rules,
     struct arena *arena, struct compact_job *ret_job);
+
+/* A merge that failed after its file, or its marker, may have reached the disk. */
+struct unfinished {
+    uint64_t epoch;
+    char path[BLOCK_PATH_MAX];
+};
+
+/* A block that is no source for now: it is damaged, or a merge with it failed. */
+struct resting {
+    int64_t until_mono_ns;
+    char path[BLOCK_PATH_MAX];
+};
+
+struct compaction {
+    struct mutex lock; /* one merge at a time; held over it. Guards what follows */
+    struct resting *resting;
+    uint32_t n_resting;
+    uint64_t old_epoch; /* as in compact_rules */
+    bool told_space;
+
+    struct unfinished *unfinished; /* cut_lock */
+    uint32_t n_unfinished;
+
+    pthread_t thread;
+    bool running;
+};
+
+struct compact_caller {
+    /* How a merge gives way to others; NULL: not at all. */
+    enum status (*pause)(void *ctx, struct error *err);
+    void *pause_ctx;
+    store_compacted_fn done; /* may be NULL */
+    void *done_ctx;
+};
+
+/* compact.c */
+void compact_init(struct store *s);
+void compact_done(struct store *s);
+/* The next job, if there is one and room for it: *ret_any. c->lock is held. */
+enum status compact_next(struct store *s, const struct compact_rules *rules,
+    const struct compact_caller *caller, bool *ret_any, struct error *err);
+/* Both under cut_lock. Removes what is unfinished, durably; fails as long as that is not certain:
+ * then nothing may be merged or retired, because a marker that nobody counts with may be there. */
+void compact_note_unfinished(struct store *s, uint64_t epoch, const char *path);
+enum status compact_undo(struct store *s, struct error *err);
+
+/* compactor.c: the thread. */
+enum status compactor_start(struct store *s, struct error *err);
+void compactor_stop(struct store *s);
 
 #endif

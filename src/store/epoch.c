@@ -31,6 +31,8 @@ struct epoch *epoch_ref(struct epoch *ep)
 
 void dataset_free(struct dataset *ds)
 {
+    if (!ds)
+        return;
     idmap_done(&ds->series_ids);
     symtab_done(&ds->part.sym);
     segvec_done(&ds->part.series);

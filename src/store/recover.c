@@ -4,6 +4,8 @@
  *   ------------------------------------------  ---------------------------------------------
  *   listed in a valid marker                    served, when its directory is what the marker says
  *   listed as retired                           removed
+ *   replaced by a merge, or merged and its      recover_merged.c
+ *     marker is lost
  *   of another store, not at its own place,
  *     or its epoch's marker does not list it    not ours: reported, left alone
  *   its epoch is replayed                       removed, it will be cut again; but kept in
@@ -17,7 +19,7 @@
  * A damaged marker is moved to quarantine/ and counts as lost. What cannot be read for another
  * reason (permissions, the disk) must not be taken for damage where logs and numbers depend on it:
  * then the store does not open and says why. */
-#include "store/store_int.h"
+#include "store/recover_int.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -41,7 +43,7 @@ bool recover_is_done(const struct store *s, uint64_t epoch)
            bsearch(&epoch, s->done_epochs, s->n_done_epochs, sizeof epoch, cmp_u64);
 }
 
-static void foreign(const char *where, struct str name)
+void recover_foreign(const char *where, struct str name)
 {
     metric_add(M_FOREIGN_FILES, 1);
     LOG_WARN("not ours, left alone", "where=%s name=%s", where, LOG_STR(name));
@@ -55,7 +57,7 @@ static enum status take_marker(struct store *s, struct str file, struct error *e
     struct marker m;
     snprintf(name, sizeof name, "%.*s", STR_ARG(file));
     if (file.n >= sizeof name || !marker_name_parse(name, &epoch)) {
-        foreign("epochs", file);
+        recover_foreign("epochs", file);
         return ST_OK;
     }
     if (epoch >= s->next_epoch)
@@ -114,23 +116,6 @@ enum status recover_markers(struct store *s, struct error *err)
 
 /* Blocks */
 
-struct listed {
-    struct marker_entry entry;
-    uint64_t epoch; /* of the marker */
-    bool found;
-};
-
-struct blocks {
-    struct store *s;
-    struct arena arena;
-    struct {
-        struct listed *v;
-        uint32_t n, cap;
-    } listed; /* sorted by path once complete */
-    char root[2100];
-    uint32_t served, unlisted, damaged, missing;
-};
-
 static int cmp_listed(const void *pa, const void *pb)
 {
     const struct listed *a = pa, *b = pb;
@@ -146,11 +131,19 @@ static void read_markers(struct blocks *b)
         for (uint32_t k = 0; k < m.n; k++) {
             struct listed *l = VEC_PUSH(&b->arena, b->listed);
             ASSERT(l);
-            *l = (struct listed){m.entries[k], m.epoch, false};
+            *l = (struct listed){.entry = m.entries[k], .epoch = m.epoch};
         }
+        recover_note_replaced(b, &m);
     }
     if (b->listed.n)
         qsort(b->listed.v, b->listed.n, sizeof *b->listed.v, cmp_listed);
+    recover_sort_replaced(b);
+}
+
+struct listed *recover_listed(struct blocks *b, struct str path)
+{
+    const struct listed key = {.entry = {.path = path}};
+    return b->listed.n ? bsearch(&key, b->listed.v, b->listed.n, sizeof key, cmp_listed) : NULL;
 }
 
 static const struct epoch *replayed_epoch(const struct store *s, uint64_t epoch)
@@ -172,17 +165,18 @@ static uint64_t rows_of(const struct epoch *ep, struct str tenant, int64_t hour_
     return n;
 }
 
-static void remove_file(struct blocks *b, const char *path)
+void recover_remove_file(struct blocks *b, struct str path)
 {
     char whole[4096];
-    snprintf(whole, sizeof whole, "%s/%s", b->root, path);
+    snprintf(whole, sizeof whole, "%s/%.*s", b->root, STR_ARG(path));
     int e = b->s->fs->unlink(b->s->fs, whole);
-    if (e)
-        LOG_WARN("cannot remove a block", "path=%s err=%s", LOG_STR(str_from(path)),
+    if (e && e != ENOENT)
+        LOG_WARN("cannot remove a block", "path=%s err=%s", LOG_STR(path),
             LOG_STR(str_from(strerror(e))));
+    retire_leaving(b->s, path, 0); /* and its folders, when they are empty */
 }
 
-static void bad_block(struct blocks *b, const char *path, const struct error *err)
+void recover_bad_block(struct blocks *b, const char *path, const struct error *err)
 {
     b->damaged++;
     metric_add(M_BLOCKS_BAD, 1);
@@ -222,13 +216,11 @@ static void note_broken(struct blocks *b, const struct listed *l)
     snprintf(broken->path, sizeof broken->path, "%.*s", STR_ARG(l->entry.path));
 }
 
-static void serve(struct blocks *b, struct block *block)
+void recover_serve(struct blocks *b, struct block *block)
 {
     mutex_lock(&b->s->view_lock);
     store_blocks_add_locked(b->s, block);
     mutex_unlock(&b->s->view_lock);
-    if (block->epoch >= b->s->next_epoch)
-        b->s->next_epoch = block->epoch + 1;
     if (block->seq_max >= b->s->next_seq)
         b->s->next_seq = block->seq_max + 1;
     b->served++;
@@ -263,52 +255,72 @@ static void take_unlisted(struct blocks *b, struct block *block)
                     block->start_ns, place) &&
                 strcmp(place, block->path) == 0 && !recover_is_done(b->s, block->epoch);
     if (!ours) { /* a copy, say: served it would count twice */
-        foreign("blocks", str_from(block->path));
+        recover_foreign("blocks", str_from(block->path));
     } else if (ep) {
         take_unfinished(b, block, ep);
+    } else if (block->n_sources) {
+        struct block **slot = VEC_PUSH(&b->arena, b->merged);
+        ASSERT(slot);
+        *slot = block_ref(block);
     } else if (block_verify(block, &err) != ST_OK) {
-        bad_block(b, block->path, &err);
+        recover_bad_block(b, block->path, &err);
     } else {
         b->unlisted++;
         LOG_WARN("block without a marker, checked and served", "path=%s epoch=%" PRIu64,
             LOG_STR(str_from(block->path)), block->epoch);
-        serve(b, block_ref(block));
+        recover_serve(b, block_ref(block));
     }
     block_unref(block);
 }
 
+static void take_listed(struct blocks *b, struct listed *l, struct block *block)
+{
+    struct error err;
+    if (block->check == l->entry.check && block->file_bytes == l->entry.bytes) {
+        l->served = true;
+        recover_serve(b, block);
+        return;
+    }
+    error_set(&err, ST_DATA_LOSS, __FILE__, __LINE__, "it is not what its marker names");
+    recover_bad_block(b, block->path, &err);
+    note_broken(b, l);
+    block_unref(block);
+}
+
+static void take_open(struct blocks *b, struct listed *l, struct block *block)
+{
+    if (memcmp(block->store_id, b->s->id, sizeof block->store_id) != 0) {
+        recover_foreign("blocks", str_from(block->path));
+        block_unref(block);
+        return;
+    }
+    if (block->epoch >= b->s->next_epoch) /* also of one that goes: its file may come back */
+        b->s->next_epoch = block->epoch + 1;
+    if (l)
+        take_listed(b, l, block);
+    else
+        take_unlisted(b, block);
+}
+
 static void take_block(struct blocks *b, const char *path)
 {
-    const struct listed key = {.entry = {.path = str_from(path)}};
-    struct listed *l = b->listed.n ? bsearch(&key, b->listed.v, b->listed.n, sizeof key, cmp_listed)
-                                   : NULL;
+    struct listed *l = recover_listed(b, str_from(path));
+    struct replaced *r = recover_replaced(b, str_from(path));
     struct block *block;
     struct error err;
     if (l)
         l->found = true;
-    if (l && l->entry.retired) {
-        remove_file(b, path);
-        return;
-    }
-    enum status st = block_open(b->s->fs, b->root, path, &block, &err);
-    if (st == ST_OK && memcmp(block->store_id, b->s->id, sizeof block->store_id) != 0) {
-        block_unref(block);
-        foreign("blocks", str_from(path));
-        return;
-    }
-    if (st == ST_OK && l &&
-        (block->check != l->entry.check || block->file_bytes != l->entry.bytes)) {
-        st = error_set(&err, ST_DATA_LOSS, __FILE__, __LINE__, "it is not what its marker names");
-        block_unref(block);
-    }
-    if (st != ST_OK) {
-        bad_block(b, path, &err);
+    if (r) {
+        r->on_disk = true;
+    } else if (l && l->entry.retired) {
+        recover_remove_file(b, str_from(path));
+    } else if (block_open(b->s->fs, b->root, path, &block, &err) == ST_OK) {
+        take_open(b, l, block);
+    } else {
+        recover_bad_block(b, path, &err);
         if (l)
             note_broken(b, l);
-    } else if (l)
-        serve(b, block);
-    else
-        take_unlisted(b, block);
+    }
 }
 
 /* Four levels: tenant, level, date, file; `depth` counts them. Iterative would be no clearer: the
@@ -335,7 +347,11 @@ static void walk(struct blocks *b, const char *below, int depth)
         else if (fits && !is_dir && depth == 3 && str_ends(name, STR(".efb")))
             take_block(b, path);
         else
-            foreign("blocks", str_from(path));
+            recover_foreign("blocks", str_from(path));
+    }
+    if (!e && depth > 0 && n.folders.n + n.files.n == 0) {
+        snprintf(path, sizeof path, "%s/x", below);
+        retire_leaving(b->s, str_from(path), 0); /* a folder of which nothing is left */
     }
     dir_names_done(&n);
 }
@@ -344,7 +360,7 @@ static void report_missing(struct blocks *b)
 {
     for (uint32_t i = 0; i < b->listed.n; i++) {
         const struct listed *l = &b->listed.v[i];
-        if (l->found || l->entry.retired)
+        if (l->found || l->entry.retired || recover_replaced(b, l->entry.path))
             continue;
         b->missing++;
         metric_add(M_BLOCKS_BAD, 1);
@@ -361,6 +377,7 @@ enum status recover_blocks(struct store *s, struct error *err)
     snprintf(b.root, sizeof b.root, "%s/blocks", s->dir);
     read_markers(&b);
     walk(&b, "", 0);
+    recover_merged(&b);
     report_missing(&b);
     if (b.served || b.damaged || b.missing)
         LOG_INFO("blocks found", "served=%u without_marker=%u damaged=%u missing=%u", b.served,

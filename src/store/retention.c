@@ -11,7 +11,7 @@
  *
  * Limits are asked for before cut_lock is taken, so that they may have locks of their own. What a
  * merge is reading stays until it is done. How a block goes: retire.c. */
-#include "store/store_int.h"
+#include "store/compact_int.h"
 
 #include <inttypes.h>
 
@@ -182,7 +182,7 @@ static enum status shrink_to(struct retention *r, uint64_t bytes, const char *re
 }
 
 /* How much all may have for the sake of the disk. Files that left the view and are still held by
- * queries count as free already. */
+ * queries count as free already, and so does what a merge has written: its sources go soon. */
 static uint64_t disk_allows(const struct retention *r)
 {
     const struct store *s = r->s;
@@ -192,6 +192,8 @@ static uint64_t disk_allows(const struct retention *r)
         return UINT64_MAX;
     uint64_t used = total - free_bytes, most = total / 100 * percent;
     used -= MIN(used, r->leaving_bytes);
+    for (uint32_t i = 0; i < s->n_merging; i++)
+        used -= MIN(used, s->merging[i]->file_bytes);
     if (used <= most)
         return UINT64_MAX;
     uint64_t over = used - most, least = total / 100 * DISK_FLOOR_PERCENT;
@@ -227,6 +229,7 @@ static enum status run(struct retention *r)
     struct store *s = r->s;
     r->leaving_bytes = retire_tidy(s);
     sort_blocks(r);
+    TRY(compact_undo(s, r->err));
     for (uint32_t i = 0; i < r->wards.n; i++)
         TRY(keep_within(r, &r->wards.v[i]));
     if (s->cfg.retention_bytes)

@@ -81,13 +81,13 @@ enum status retire_settle(struct store *s, struct error *err)
 
 /* Leaving */
 
-static void remember_leaving(struct store *s, const char *path, uint64_t bytes)
+void retire_leaving(struct store *s, struct str path, uint64_t bytes)
 {
     s->leaving = mem_grow(s->leaving, (s->n_leaving + 1) * sizeof *s->leaving);
-    ASSERT(s->leaving);
+    ASSERT(s->leaving && path.n < BLOCK_PATH_MAX);
     struct leaving *l = &s->leaving[s->n_leaving++];
     l->bytes = bytes;
-    snprintf(l->path, sizeof l->path, "%s", path);
+    snprintf(l->path, sizeof l->path, "%.*s", STR_ARG(path));
 }
 
 void retire_out_of_view(struct store *s, struct block *const *blocks, uint32_t n, struct block *in)
@@ -96,7 +96,7 @@ void retire_out_of_view(struct store *s, struct block *const *blocks, uint32_t n
     struct block **gone = mem_new((n + 1) * sizeof *gone);
     for (uint32_t i = 0; i < n; i++) {
         atomic_store(&blocks[i]->retired, true);
-        remember_leaving(s, blocks[i]->path, blocks[i]->file_bytes);
+        retire_leaving(s, str_from(blocks[i]->path), blocks[i]->file_bytes);
     }
     mutex_lock(&s->view_lock);
     for (uint32_t i = 0; i < s->n_blocks; i++) {
@@ -115,6 +115,7 @@ void retire_out_of_view(struct store *s, struct block *const *blocks, uint32_t n
         block_cache_forget(&s->cache, blocks[i]);
     }
     mem_free(gone);
+    metric_add(M_BLOCKS_CLEANED, n);
     s->sweep = true;
 }
 

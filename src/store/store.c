@@ -1,6 +1,6 @@
 /* Opening, closing, views: see store.h. Appending is append.c, the disk commit.c, reading back
  * replay.c. */
-#include "store/store_int.h"
+#include "store/compact_int.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,6 +27,7 @@ static void locks_init(struct store *s)
 static void store_free(struct store *s)
 {
     block_cache_done(&s->cache);
+    compact_done(s);
     for (uint32_t i = 0; i < s->n_blocks; i++)
         block_unref(s->blocks[i]);
     mem_free(s->blocks);
@@ -75,6 +76,19 @@ static enum status open_log(struct store *s, struct error *err)
     return ST_OK;
 }
 
+static enum status start_threads(struct store *s, struct error *err)
+{
+    TRY(commit_start(s, err));
+    enum status st = s->cfg.no_maintenance ? ST_OK : maintain_start(s, err);
+    if (st == ST_OK && !s->cfg.no_maintenance && !s->cfg.no_compaction)
+        st = compactor_start(s, err);
+    if (st != ST_OK) {
+        maintain_stop(s);
+        commit_stop(s);
+    }
+    return st;
+}
+
 enum status store_open(const struct store_config *cfg, struct store **ret_store, struct error *err)
 {
     struct store *s = NEW(struct store);
@@ -87,15 +101,14 @@ enum status store_open(const struct store_config *cfg, struct store **ret_store,
     s->sweep = true;
     s->hours_closed = s->cfg.no_maintenance;
     locks_init(s);
+    compact_init(s);
     block_cache_init(&s->cache, s->cfg.cache_bytes_max);
     enum status st = datadir_open(s, err);
     s->target = (struct block_target){s->fs, s->dir, s->id};
     if (st == ST_OK)
         st = open_log(s, err);
     if (st == ST_OK)
-        st = commit_start(s, err);
-    if (st == ST_OK && !s->cfg.no_maintenance)
-        st = maintain_start(s, err);
+        st = start_threads(s, err);
     if (st != ST_OK) {
         store_free(s);
         return st;
@@ -108,6 +121,7 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
+    compactor_stop(s);
     maintain_stop(s);
     if (s->cfg.cut_on_close) {
         struct error err;
@@ -255,6 +269,7 @@ static enum status add_block(
 static struct view *view_of_all(struct store *s)
 {
     struct view *v = NEW(struct view);
+    atomic_fetch_add(&s->views, 1);
     mutex_lock(&s->view_lock);
     v->n_epochs = s->n_epochs;
     v->n_blocks = s->n_blocks;
@@ -293,6 +308,7 @@ void store_view_release(struct store *s, const struct store_view *pub)
         return;
     for (uint32_t i = 0; i < v->pub.n; i++)
         store_part_leave(s, v->pub.parts[i]);
+    atomic_fetch_sub(&s->views, 1);
     for (uint32_t i = 0; i < v->n_epochs; i++)
         epoch_unref(v->epochs[i]);
     for (uint32_t i = 0; i < v->n_blocks; i++)

@@ -37,6 +37,7 @@ struct store_config {
     void (*keep)(void *ctx, struct str tenant, struct store_keep *ret_keep);
     void *keep_ctx;
     bool no_maintenance;  /* tests: no thread; store_cut and store_expire do the work */
+    bool no_compaction;   /* blocks stay as they were cut */
     bool cut_on_close;    /* everything is in blocks when store_close returns */
     uint32_t tenants_max; /* that write between two cuts; 0 = no bound */
     int64_t log_retry_ns; /* pause between tries to begin a new log; 0 = one second */
@@ -91,6 +92,20 @@ void store_seal(struct store *s);
 enum status store_cut(struct store *s, const char *reason, struct error *err);
 /* Retention, now. */
 enum status store_expire(struct store *s, int64_t now_ns, struct error *err);
+
+/* Merges small blocks into large ones until there is nothing to merge; with `force` everything of a
+ * tenant and UTC day into one block, whatever its age and size. `done` (may be NULL) is told of
+ * every merge. Beside the thread that does the same, one at a time. */
+struct store_compacted {
+    struct str tenant;
+    const char *level; /* "24h" */
+    int64_t start_ns;
+    uint32_t n_sources;
+    uint64_t bytes_in, bytes_out;
+};
+typedef void (*store_compacted_fn)(void *ctx, const struct store_compacted *job);
+enum status store_compact(
+    struct store *s, bool force, store_compacted_fn done, void *ctx, struct error *err);
 
 /* False when uploads would be refused; *ret_why says why (static text or errno text). */
 bool store_writable(struct store *s, struct str *ret_why, struct arena *arena);

@@ -86,6 +86,7 @@ struct store {
     struct block **blocks; /* references */
     uint32_t n_blocks, cap_blocks;
 
+    _Atomic uint32_t views; /* that queries hold now */
     struct block_target target;
     struct block_cache cache;
 
@@ -98,7 +99,8 @@ struct store {
     uint32_t n_broken;
     struct leaving *leaving;
     uint32_t n_leaving;
-    struct block *const *merging; /* sources of the merge at work: retention leaves them alone */
+    struct compaction *compaction; /* compact_int.h */
+    struct block *const *merging;  /* sources of the merge at work: retention leaves them alone */
     uint32_t n_merging;
     pthread_t maintainer;
     bool maintaining;
@@ -151,6 +153,8 @@ int cut_drop_log(struct store *s, const struct epoch *ep);
 enum status retire_block(struct store *s, struct block *b, const char *reason, struct error *err);
 /* These leave, `in` (a reference, or NULL) comes, in one step. The caller has references. */
 void retire_out_of_view(struct store *s, struct block *const *blocks, uint32_t n, struct block *in);
+/* The file goes with its last user, and its folders when nothing else is in them. */
+void retire_leaving(struct store *s, struct str path, uint64_t bytes);
 /* A block is gone, or will be, and the marker of its epoch does not call it retired yet. */
 void retire_remember(struct store *s, uint64_t epoch, struct str path);
 /* Writes all such markers. */

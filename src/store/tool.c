@@ -39,6 +39,10 @@ struct walk {
         uint32_t n, cap;
     } listed; /* sorted by path once complete */
     struct {
+        struct str *v;
+        uint32_t n, cap;
+    } replaced; /* by merges; the same */
+    struct {
         uint64_t *v;
         uint32_t n, cap;
     } epochs; /* with a marker */
@@ -81,6 +85,12 @@ static enum status note_marker(struct walk *w, uint64_t epoch, uint32_t *ret_n, 
             FAIL(err, ST_RESOURCE_EXHAUSTED, "more blocks than memory");
         *l = (struct listed){m.entries[i], epoch, false};
     }
+    for (uint32_t i = 0; i < m.n_replaces; i++) {
+        struct str *path = VEC_PUSH(&w->arena, w->replaced);
+        if (!path)
+            FAIL(err, ST_RESOURCE_EXHAUSTED, "more blocks than memory");
+        *path = m.replaces[i];
+    }
     *ret_n = m.n;
     return ST_OK;
 }
@@ -89,6 +99,17 @@ static int cmp_listed(const void *pa, const void *pb)
 {
     const struct listed *a = pa, *b = pb;
     return str_cmp(a->entry.path, b->entry.path);
+}
+
+static int cmp_paths(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static bool is_replaced(const struct walk *w, struct str path)
+{
+    return w->replaced.n &&
+           bsearch(&path, w->replaced.v, w->replaced.n, sizeof path, cmp_paths) != NULL;
 }
 
 static void walk_markers(struct walk *w, const struct dir_names *names)
@@ -110,6 +131,8 @@ static void walk_markers(struct walk *w, const struct dir_names *names)
     }
     if (w->listed.n)
         qsort(w->listed.v, w->listed.n, sizeof *w->listed.v, cmp_listed);
+    if (w->replaced.n)
+        qsort(w->replaced.v, w->replaced.n, sizeof *w->replaced.v, cmp_paths);
 }
 
 /* Blocks */
@@ -139,6 +162,8 @@ static void judge_block(
         e->note = STR("of another store");
     else if (l && l->entry.retired)
         e->note = STR("retired");
+    else if (is_replaced(w, str_from(b->path)))
+        e->note = STR("merged into another block");
     else if (l && (l->entry.check != b->check || l->entry.bytes != b->file_bytes))
         e->problem = STR("it is not what its marker names");
     else if (!l && (has_marker(w, b->epoch) ||
@@ -213,7 +238,7 @@ static void tell_missing(struct walk *w)
         struct marker m;
         char below[PATH_BYTES_MAX];
         bool still = false;
-        if (l->found || l->entry.retired)
+        if (l->found || l->entry.retired || is_replaced(w, l->entry.path))
             continue;
         if (marker_read(&w->to, l->epoch, &w->arena, &m, NULL) == ST_OK)
             for (uint32_t k = 0; k < m.n; k++)

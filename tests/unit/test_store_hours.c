@@ -32,7 +32,8 @@ static void open_store(struct fs *fs, bool maintenance)
         .head_bytes_max = GIB,
         .segment_bytes_max = 64 * MIB,
         .queue_bytes_max = 64 * MIB,
-        .no_maintenance = !maintenance};
+        .no_maintenance = !maintenance,
+        .no_compaction = true}; /* blocks are counted */
     assert_int_equal(store_open(&cfg, &s, NULL), ST_OK);
 }
 
