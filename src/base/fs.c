@@ -151,6 +151,16 @@ static int real_dir_list(struct fs *fs, const char *path, fs_list_fn fn, void *c
     return e;
 }
 
+static int real_path_bytes(struct fs *fs, const char *path, uint64_t *ret_bytes)
+{
+    struct stat st;
+    (void)fs;
+    if (lstat(path, &st) != 0)
+        return errno;
+    *ret_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
 static int real_rename(struct fs *fs, const char *from, const char *to)
 {
     (void)fs;
@@ -186,6 +196,7 @@ struct fs fs_real = {
     .dir_remove = real_dir_remove,
     .dir_sync = real_dir_sync,
     .dir_list = real_dir_list,
+    .path_bytes = real_path_bytes,
     .rename = real_rename,
     .unlink = real_unlink,
     .space = real_space,

@@ -37,6 +37,8 @@ struct fs {
         struct fs *fs, const char *path); /* ENOTEMPTY when there is something in it */
     int (*dir_sync)(struct fs *fs, const char *path);
     int (*dir_list)(struct fs *fs, const char *path, fs_list_fn fn, void *ctx);
+    /* Bytes of an entry of any sort, without opening it: a link's are those of its text. */
+    int (*path_bytes)(struct fs *fs, const char *path, uint64_t *ret_bytes);
     int (*rename)(struct fs *fs, const char *from, const char *to);
     int (*unlink)(struct fs *fs, const char *path); /* fs_real: an empty directory as well */
     /* Free and total bytes of the file system below path. */

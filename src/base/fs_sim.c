@@ -360,6 +360,18 @@ static int sim_dir_list(struct fs *fs, const char *path, fs_list_fn fn, void *ct
     return e;
 }
 
+static int sim_path_bytes(struct fs *fs, const char *path, uint64_t *ret_bytes)
+{
+    struct fs_sim *sim = of(fs);
+    mutex_lock(&sim->lock);
+    struct entry *en = find(sim, path);
+    int e = en && (en->now || en->is_dir) ? 0 : ENOENT;
+    if (e == 0)
+        *ret_bytes = en->now ? en->now->size : 0;
+    mutex_unlock(&sim->lock);
+    return e;
+}
+
 static int sim_rename(struct fs *fs, const char *from, const char *to)
 {
     struct fs_sim *sim = of(fs);
@@ -425,6 +437,7 @@ struct fs_sim *fs_sim_new(uint64_t seed)
         .dir_remove = sim_dir_remove,
         .dir_sync = sim_dir_sync,
         .dir_list = sim_dir_list,
+        .path_bytes = sim_path_bytes,
         .rename = sim_rename,
         .unlink = sim_unlink,
         .space = sim_space,

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fs_sim.h"
 
@@ -47,12 +49,49 @@ static void check_dir_remove(struct fs *fs, const char *root)
     assert_int_equal(fs->dir_remove(fs, dir), 0);
 }
 
+static void check_path_bytes(struct fs *fs, const char *root)
+{
+    struct fs_file *f = NULL;
+    char path[600];
+    uint64_t bytes = 77;
+    snprintf(path, sizeof path, "%s/sized", root);
+    assert_int_equal(fs->path_bytes(fs, path, &bytes), ENOENT);
+    assert_int_equal(bytes, 77);
+    make_file(fs, path);
+    assert_int_equal(fs->path_bytes(fs, path, &bytes), 0);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(fs->file_open(fs, path, FS_APPEND, &f), 0);
+    assert_int_equal(fs->file_write(fs, f, 0, "12345", 5), 0);
+    fs->file_close(fs, f);
+    assert_int_equal(fs->path_bytes(fs, path, &bytes), 0);
+    assert_int_equal(bytes, 5);
+    assert_int_equal(fs->unlink(fs, path), 0);
+}
+
+/* A pipe that nobody writes would hold up who opens it; a link may lead anywhere. */
+static void check_path_bytes_of_links_and_pipes(const char *root)
+{
+    char path[600];
+    uint64_t bytes = 77;
+    snprintf(path, sizeof path, "%s/pipe", root);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(fs_real.path_bytes(&fs_real, path, &bytes), 0);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(fs_real.unlink(&fs_real, path), 0);
+    assert_int_equal(symlink("/nowhere", path), 0);
+    assert_int_equal(fs_real.path_bytes(&fs_real, path, &bytes), 0);
+    assert_int_equal(bytes, strlen("/nowhere"));
+    assert_int_equal(fs_real.unlink(&fs_real, path), 0);
+}
+
 static void test_real(void **state)
 {
     char root[] = "/tmp/everflame-test-fs-XXXXXX";
     (void)state;
     assert_non_null(mkdtemp(root));
     check_dir_remove(&fs_real, root);
+    check_path_bytes(&fs_real, root);
+    check_path_bytes_of_links_and_pipes(root);
     assert_int_equal(fs_real.dir_remove(&fs_real, root), 0);
 }
 
@@ -63,6 +102,7 @@ static void test_sim(void **state)
     (void)state;
     assert_int_equal(fs->dir_make(fs, "r"), 0);
     check_dir_remove(fs, "r");
+    check_path_bytes(fs, "r");
     fs_sim_free(sim);
 }
 
