@@ -401,6 +401,8 @@ static void h2_on_budget(struct conn *c)
     struct h2 *h = c->proto;
     h2_in_budget(h);
     settle(c);
+    if (!c->closed)
+        conn_ready(c); /* windows have opened, though others may still wait */
 }
 
 static void h2_on_timeout(struct conn *c, enum conn_timer kind)
@@ -410,7 +412,9 @@ static void h2_on_timeout(struct conn *c, enum conn_timer kind)
         conn_close(c);
     } else if (kind == CONN_T_BODY || kind == CONN_T_BUDGET) {
         h2_in_expire(h);
-        conn_timer(c, timer_kind(c));
+        settle(c);
+        if (!c->closed)
+            conn_timer(c, timer_kind(c));
     } else if (kind == CONN_T_IDLE && !c->out_first) {
         nghttp2_session_terminate_session(h->session, NGHTTP2_NO_ERROR);
         conn_timer(c, CONN_T_WRITE);

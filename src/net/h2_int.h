@@ -66,7 +66,7 @@ struct h2 {
 
 /* ---- h2.c ---- */
 
-/* What may be spent on frames: false when there is none left, and the connection ends. */
+/* With its request; nobody else may have that now. */
 void h2_stream_free(struct h2_stream *s);
 /* The stream waits in that list (at its end), or in none. */
 void h2_wait(struct h2_stream *s, struct h2_list *list);

@@ -527,6 +527,50 @@ static void test_body_timeout(void **state)
     done();
 }
 
+/* Half a header holds a stream as half a body does. */
+static void test_header_timeout(void **state)
+{
+    (void)state;
+    open_default();
+    talk();
+    feed_frame(NGHTTP2_HEADERS, 0, 1, "\x82", 1);
+    later(29 * NS_PER_S);
+    assert_false(fx.io.closed);
+    later(2 * NS_PER_S);
+    assert_true(fx.io.closed);
+    done();
+}
+
+/* What a stream may send again is said at once, though another one still waits for room. */
+static void test_budget_for_one_of_two(void **state)
+{
+    (void)state;
+    struct http_server_config cfg = small_budget();
+    char *p = make_bytes(34000);
+    open_with(&cfg);
+    assert_true(budget_take(fx.s, 300000));
+    cl.body = str_make(p, 34000);
+    cl.hold_body = true;
+    submit("POST", "/echo", "content-length", "100000");
+    talk();
+    feed_frame(
+        NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 101, "\x83\x86\x41\x01x\x44\x05/echo", 12);
+    feed_frame(NGHTTP2_DATA, 0, 101, p, 15500);
+    feed_frame(NGHTTP2_DATA, 0, 101, p, 15500);
+    assert_int_equal(nghttp2_session_get_remote_window_size(cl.session), 65535 - 34000);
+    budget_give(fx.s, 35000);
+    loop_settle(&fx.s->loop);
+    loop_settle(&fx.s->loop);
+    client_reads();
+    assert_int_equal(fx.s->body_used, 300000 - 35000 + 34000);
+    assert_int_equal(nghttp2_session_get_remote_window_size(cl.session), 65535);
+    conn_close(fx.c);
+    loop_settle(&fx.s->loop);
+    budget_give(fx.s, 265000);
+    done();
+    mem_free(p);
+}
+
 /* ---- streams that end early ---- */
 
 static void test_reset_while_handled(void **state)
@@ -853,6 +897,8 @@ int main(void)
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_unpaid_bytes_are_bounded),
         cmocka_unit_test(test_body_timeout),
+        cmocka_unit_test(test_header_timeout),
+        cmocka_unit_test(test_budget_for_one_of_two),
         cmocka_unit_test(test_reset_while_handled),
         cmocka_unit_test(test_rapid_reset),
         cmocka_unit_test(test_rapid_reset_ends_the_connection),
