@@ -38,12 +38,12 @@ struct ingest_series {
     struct labels labels; /* sorted, no empty values, with service_name; names may repeat */
     struct pprof *pprof;
     struct profile *prof;
-    struct error *failed;
-    struct str id;           /* the client's, for texts */
-    struct str reason;       /* label `reason` of the discard metrics, once it is refused */
-    uint32_t index;          /* of the series in a push request */
-    uint64_t size_bytes;     /* what the rate limiter takes */
-    uint64_t received_bytes; /* as sent; push only */
+    const struct error *failed; /* may be shared by several */
+    struct str id;              /* the client's, for texts */
+    struct str reason;          /* label `reason` of the discard metrics, once it is refused */
+    uint32_t index;             /* of the series in a push request */
+    uint64_t size_bytes;        /* what the rate limiter takes */
+    uint64_t received_bytes;    /* as sent; push only */
     uint32_t first_row, n_rows;
     bool refused;
 };

@@ -35,6 +35,19 @@ static enum status decode(
     return st;
 }
 
+/* A copy for as long as the request, or the one of the series before if that says the same: there
+ * may be a million. NULL: arena full. */
+static const struct error *keep_error(const struct ingest_request *rq, const struct error *err)
+{
+    const struct error *before = rq->series.n > 1 ? rq->series.v[rq->series.n - 2].failed : NULL;
+    if (before && before->code == err->code && str_eq(error_str(before), error_str(err)))
+        return before;
+    struct error *own = ARENA_NEW(rq->arena, struct error);
+    if (own)
+        *own = *err;
+    return own;
+}
+
 static enum status add_sample(struct ingest_request *rq, uint32_t index, struct labels labels,
     const struct m_raw_sample *sample, struct error *err)
 {
@@ -47,10 +60,9 @@ static enum status add_sample(struct ingest_request *rq, uint32_t index, struct 
     s->received_bytes = sample->raw_profile.n;
     if (decode(rq, s, sample->raw_profile, err) == ST_OK)
         return ST_OK;
-    s->failed = ARENA_NEW(rq->arena, struct error);
+    s->failed = keep_error(rq, err);
     if (!s->failed || rq->arena->full)
         return ingest_arena_full(rq->arena, err);
-    *s->failed = *err;
     s->size_bytes = sample->raw_profile.n;
     return ST_OK;
 }
