@@ -174,7 +174,7 @@ static bool parse(struct str text, const struct block_target *to, uint64_t epoch
     } replaces = {0};
     struct marker out = {.epoch = epoch};
     struct str line;
-    if (!take_check(&text))
+    if (!take_check(&text) || memchr(text.p, 0, text.n)) /* paths become names for the system */
         return false;
     struct str_split lines = {text, false};
     if (!parse_head(&lines, to, &out))
