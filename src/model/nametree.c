@@ -2,11 +2,7 @@
  *
  * Adding a part is two passes over its stack nodes. High to low marks the nodes that have a value
  * at or below them (a parent has the smaller index, so its mark comes in time); low to high maps
- * each marked node to a node of ours, which is one lookup of (parent, name). A location resolves
- * to its name once per call and is then one array load:
- *
- *     stack node ── location ── line ── function ── string ── name id
- *                   └ location_names ┘              └ string_names
+ * each marked node to a node of ours, which is one lookup of (parent, name).
  *
  * Finishing sums totals high to low and sorts children without comparing them: the distinct names
  * are sorted once, then nodes go to their parents in the order of their names.
@@ -20,13 +16,9 @@
  * the symbols that were added. One thread. */
 #include "model/nametree.h"
 
-#include <inttypes.h>
-
 #include "base/hash.h"
 #include "base/mem.h"
-
-/* In place of a name id. */
-enum { NAME_SEVERAL = UINT32_MAX - 1 };
+#include "model/frame_names.h"
 
 static enum status no_memory(struct error *err)
 {
@@ -180,8 +172,16 @@ uint32_t nametree_child(struct nametree *t, uint32_t parent, uint32_t name)
 {
     if (!have_root(t))
         return SYM_NONE;
-    ASSERT(parent < t->n_nodes && name < t->n_names);
+    ASSERT(!t->unindexed && parent < t->n_nodes && name < t->n_names);
     return child_of(t, parent, name);
+}
+
+uint32_t nametree_new_child(struct nametree *t, uint32_t parent, uint32_t name)
+{
+    ASSERT(t->n_nodes && !t->finished && parent < t->n_nodes && name < t->n_names);
+    t->unindexed = true;
+    uint32_t id = t->n_nodes;
+    return add_node(t, parent, name) ? id : SYM_NONE;
 }
 
 static enum status add_self(struct nametree *t, uint32_t node, int64_t self, struct error *err)
@@ -214,86 +214,29 @@ enum status nametree_add_path(
 
 /* Adding symbols */
 
-/* id → name id, SYM_NONE where not known yet; grows to the ids that are asked for, because the
- * symbols may be growing under another thread and their counts are not ours to read. */
-struct name_cache {
-    uint32_t *v;
-    uint32_t n;
-};
-
-static uint32_t *cache_slot(struct name_cache *c, uint32_t id)
-{
-    if (LIKELY(id < c->n))
-        return &c->v[id];
-    size_t want = MAX(MAX((size_t)id + 1, (size_t)c->n * 2), (size_t)1024);
-    uint32_t *v = want > UINT32_MAX ? NULL : mem_grow(c->v, want * sizeof *v);
-    if (!v)
-        return NULL;
-    memset(v + c->n, 0xFF, (want - c->n) * sizeof *v);
-    *c = (struct name_cache){v, (uint32_t)want};
-    return &v[id];
-}
-
 struct adder {
     struct nametree *t;
     const struct symtab *sym;
     uint32_t *map; /* stack node → mark, then our node */
-    struct name_cache location_names, string_names;
+    struct frame_names names;
 };
 
-static uint32_t function_name(struct adder *a, uint32_t line)
+static uint32_t intern(void *ctx, struct str name)
 {
-    uint32_t string = sym_function(a->sym, sym_line(a->sym, line)->function)->name;
-    uint32_t *slot = cache_slot(&a->string_names, string);
-    if (!slot)
-        return SYM_NONE;
-    if (*slot == SYM_NONE)
-        *slot = nametree_name(a->t, sym_string(a->sym, string));
-    return *slot;
-}
-
-/* `libc.so.6!0x1234`: no symbols, but the samples are not lost. */
-static uint32_t address_name(struct adder *a, const struct sym_location *loc)
-{
-    struct str file = loc->mapping == SYM_NONE
-                          ? STR_EMPTY
-                          : sym_string(a->sym, sym_mapping(a->sym, loc->mapping)->filename);
-    size_t slash = str_rfind_char(file, '/');
-    struct str base = slash == STR_NPOS ? file : str_skip(file, slash + 1);
-    char hex[32];
-    int n = snprintf(hex, sizeof hex, "!0x%" PRIx64, loc->address);
-    struct str name = arena_str_join(
-        a->t->arena, base.n ? base : STR("unknown"), str_make(hex, (size_t)n));
-    return name.p ? nametree_name(a->t, name) : SYM_NONE;
-}
-
-/* A name id, NAME_SEVERAL for inlined lines, SYM_NONE without memory. */
-static uint32_t location_name(struct adder *a, uint32_t location)
-{
-    uint32_t *slot = cache_slot(&a->location_names, location);
-    if (!slot || LIKELY(*slot != SYM_NONE))
-        return slot ? *slot : SYM_NONE;
-    const struct sym_location *loc = sym_location(a->sym, location);
-    if (loc->n_lines == 0)
-        *slot = address_name(a, loc);
-    else if (loc->n_lines == 1)
-        *slot = function_name(a, loc->first_line);
-    else
-        *slot = NAME_SEVERAL;
-    return *slot;
+    return nametree_name(ctx, name);
 }
 
 /* Our node for `location` called from our node `parent`; outermost line first. */
 static uint32_t frame_node(struct adder *a, uint32_t parent, uint32_t location)
 {
-    uint32_t name = location_name(a, location);
+    uint32_t name = frame_names_location(&a->names, location);
     if (UNLIKELY(name == SYM_NONE))
         return SYM_NONE;
-    if (LIKELY(name != NAME_SEVERAL))
+    if (LIKELY(name != FRAME_SEVERAL))
         return child_of(a->t, parent, name);
     const struct sym_location *loc = sym_location(a->sym, location);
     for (uint32_t i = loc->n_lines; i-- > 0 && parent != SYM_NONE;) {
-        name = function_name(a, loc->first_line + i);
+        name = frame_names_line(&a->names, loc->first_line + i);
         parent = name == SYM_NONE ? SYM_NONE : child_of(a->t, parent, name);
     }
     return parent;
@@ -337,6 +280,7 @@ enum status nametree_add(struct nametree *t, const struct symtab *sym, const int
     if (n_nodes < 2)
         return ST_OK;
     struct adder a = {.t = t, .sym = sym, .map = mem_try((size_t)n_nodes * sizeof *a.map)};
+    a.names = (struct frame_names){.sym = sym, .arena = t->arena, .intern = intern, .ctx = t};
     enum status st = ST_OK;
     if (a.map) {
         mark(&a, sums, n_nodes);
@@ -345,8 +289,7 @@ enum status nametree_add(struct nametree *t, const struct symtab *sym, const int
         st = no_memory(err);
     }
     mem_free(a.map);
-    mem_free(a.location_names.v);
-    mem_free(a.string_names.v);
+    frame_names_done(&a.names);
     return st;
 }
 

@@ -30,7 +30,7 @@ struct nametree {
     uint32_t *children; /* node indexes, grouped by parent, sorted by name */
     uint32_t n_names, cap_names, n_nodes, cap_nodes;
     struct idmap name_ids, node_ids; /* on the heap: nametree_done */
-    bool finished;
+    bool finished, unindexed;
 };
 
 void nametree_init(struct nametree *t, struct arena *arena);
@@ -50,6 +50,9 @@ enum status nametree_finish(struct nametree *t, struct error *err);
 /* For what builds trees from other shapes: ids, new where needed; SYM_NONE without memory. */
 uint32_t nametree_name(struct nametree *t, struct str name);
 uint32_t nametree_child(struct nametree *t, uint32_t parent, uint32_t name);
+/* The same for who knows that the parent has no such child: nothing is looked up. Such a tree can
+ * only be finished. */
+uint32_t nametree_new_child(struct nametree *t, uint32_t parent, uint32_t name);
 /* The id of a name that is there, else SYM_NONE. */
 uint32_t nametree_find_name(const struct nametree *t, struct str name);
 

@@ -126,8 +126,8 @@ static enum status look_up_name(
 {
     struct str text;
     const struct tree_source *s = &m->sources[source];
-    if (s->tree)
-        text = s->tree->names[id];
+    if (s->flat)
+        text = s->texts->texts.v[id];
     else
         TRY(rollup_name(s->names, id, &text, err));
     TRY(add_name(m, text, ret_name, err));
@@ -183,7 +183,7 @@ static enum status add_entry(
     child->total[side] += e->o.total;
     if (child->node[side] == 0) {
         uint32_t up = m->nodes.v[parent].node[side];
-        child->node[side] = nametree_child(&m->trees[side], up, name);
+        child->node[side] = nametree_new_child(&m->trees[side], up, name);
         if (child->node[side] == SYM_NONE)
             return no_memory(err);
     }
@@ -228,22 +228,19 @@ static enum status collect_rollup(
     return ST_OK;
 }
 
-static enum status collect_tree(
+static enum status collect_flat(
     struct merge *m, const struct occurrence *at, int64_t *ret_self, struct error *err)
 {
-    const struct nametree *t = m->sources[at->source].tree;
-    const struct name_node *node = &t->nodes[at->ref];
-    struct entry *e = batch_reserve(m, node->n_children);
-    if (!e)
-        return no_memory(err);
-    for (uint32_t k = 0; k < node->n_children; k++, e++) {
-        uint32_t child = t->children[node->first_child + k];
-        const struct name_node *c = &t->nodes[child];
-        uint32_t ref = c->n_children ? child : NONE;
-        __builtin_prefetch(&m->states[at->source].names[c->name]);
-        *e = (struct entry){{c->total, at->source, ref, NONE}, c->name};
+    const struct flat_node *v = m->sources[at->source].flat->v;
+    *ret_self = at->total;
+    for (uint32_t i = v[at->ref].first_child; i; i = v[i].next) {
+        struct entry *e = batch_reserve(m, 1);
+        if (!e)
+            return no_memory(err);
+        __builtin_prefetch(&m->states[at->source].names[v[i].name]);
+        *e = (struct entry){{v[i].total, at->source, v[i].first_child ? i : NONE, NONE}, v[i].name};
+        *ret_self -= v[i].total;
     }
-    *ret_self = node->self;
     return ST_OK;
 }
 
@@ -265,8 +262,8 @@ static enum status collect_children(struct merge *m, uint32_t i, struct error *e
         m->occurrences.v[at].next = m->free;
         m->free = at;
         int64_t self = 0;
-        bool tree = m->sources[o.source].tree != NULL;
-        TRY(tree ? collect_tree(m, &o, &self, err) : collect_rollup(m, &o, &self, err));
+        bool flat = m->sources[o.source].flat != NULL;
+        TRY(flat ? collect_flat(m, &o, &self, err) : collect_rollup(m, &o, &self, err));
         if (i == 0 && self != 0)
             FAIL(err, ST_DATA_LOSS, "damaged roll-up: the root has a self");
         unsigned side = m->sources[o.source].side;
@@ -359,12 +356,13 @@ static enum status start_names(struct merge *m, uint32_t i, struct error *err)
 {
     const struct tree_source *s = &m->sources[i];
     struct source_state *st = &m->states[i];
-    if (i > 0 && s->names && s->names == m->sources[i - 1].names && !m->sources[i - 1].tree) {
+    const struct tree_source *last = i > 0 ? s - 1 : NULL;
+    if (last && s->names == last->names && s->texts == last->texts) {
         st->names = m->states[i - 1].names;
         st->n_names = m->states[i - 1].n_names;
         return ST_OK;
     }
-    st->n_names = s->tree ? s->tree->n_names : s->names->head.n_names;
+    st->n_names = s->flat ? s->texts->texts.n : s->names->head.n_names;
     st->names = ARENA_ZARRAY(m->arena, uint32_t, st->n_names);
     return st->names ? ST_OK : no_memory(err);
 }
@@ -372,12 +370,12 @@ static enum status start_names(struct merge *m, uint32_t i, struct error *err)
 static enum status start_source(struct merge *m, uint32_t i, struct error *err)
 {
     const struct tree_source *s = &m->sources[i];
-    ASSERT(s->side < m->n_sides && (s->tree ? s->tree->finished : s->rollup && s->names));
-    int64_t total = s->tree ? s->tree->nodes[0].total : s->rollup->head.total;
-    bool leaf = s->tree ? s->tree->n_nodes == 1 : s->rollup->head.n_nodes == 0;
+    ASSERT(s->side < m->n_sides && (s->flat ? s->texts && !s->names : s->rollup && s->names));
+    int64_t total = s->flat ? s->flat->v[0].total : s->rollup->head.total;
+    bool leaf = s->flat ? s->flat->n == 1 : s->rollup->head.n_nodes == 0;
     TRY(start_names(m, i, err));
-    m->states[i].left = s->tree ? 0 : s->rollup->head.n_nodes;
-    struct occurrence o = {.total = total, .source = i, .ref = s->tree ? 0 : ROLLUP_ROOT};
+    m->states[i].left = s->flat ? 0 : s->rollup->head.n_nodes;
+    struct occurrence o = {.total = total, .source = i, .ref = s->flat ? 0 : ROLLUP_ROOT};
     int64_t *sum = &m->nodes.v[0].total[s->side];
     if (__builtin_add_overflow(*sum, total, sum))
         FAIL(err, ST_OUT_OF_RANGE, "sum of samples leaves the 64-bit range");

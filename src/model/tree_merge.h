@@ -39,13 +39,15 @@
 #ifndef MODEL_TREE_MERGE_H
 #define MODEL_TREE_MERGE_H
 
+#include "model/flat_tree.h"
 #include "model/nametree.h"
 #include "model/rollup.h"
 
-/* One of: a finished tree in memory; a roll-up with its names. Sources next to each other that have
- * the same `names` share what was looked up. */
+/* One of: a flat tree in memory with its names; a roll-up with its names. Sources next to each
+ * other that have the same names share what was looked up. */
 struct tree_source {
-    const struct nametree *tree;
+    const struct flat_tree *flat;
+    const struct rollup_names *texts;
     struct rollup_reader *rollup;
     struct rollup_names_reader *names;
     unsigned side; /* 0, or 1 for the right side of a diff */

@@ -190,11 +190,12 @@ struct selection;
 enum status rollups_match(struct query *q, const struct exec_part *ep, uint32_t **ret_types,
     uint32_t *ret_n, bool *ret_any, struct error *err);
 
-/* Trees of a selection, to be merged: roll-ups where they answer, and one tree of all rows that are
- * left. */
+/* Trees of a selection, to be merged: roll-ups where they answer, and one flat tree per part of the
+ * rows that are left. */
 struct tree_set {
     struct query *q;
-    struct nametree raw;
+    struct rollup_names names; /* of the flat trees */
+    MSG_LIST(struct flat_tree) flats;
     MSG_LIST(struct store_tree *) trees;
 };
 /* Done with tree_set_done, also after a failure. */

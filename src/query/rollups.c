@@ -1,8 +1,8 @@
 /* What need not be summed: roll-ups of blocks in place of their rows.
  *
  *     part ─► are the matching types matched by all of their series? ─► trees over slots that lie
- * in the range as a whole, the largest first ─► covered; the rows of all other slots ─► one tree
- *     trees and that tree ─► merged best-first, as far as the answer needs
+ * in the range as a whole, the largest first ─► covered; the rows of all other slots ─► flat trees
+ *     all trees ─► merged best-first, as far as the answer needs
  *
  * A roll-up is about all series of its type. So it answers only where the selector keeps all of
  * them or none, and nothing looks at single samples: no span, trace or profile ids, no frames.
@@ -154,9 +154,12 @@ static enum status add_rows(struct tree_set *set, struct exec *x, struct exec_pa
     if (!any)
         return ST_OK;
     TRY(exec_sum_part(x, ep, &s->rules, sums, err));
-    if (sums->any)
-        TRY(query_status(
-            set->q, nametree_add(&set->raw, &ep->part->sym, sums->v, ep->n_nodes, err), err));
+    struct flat_tree *flat = sums->any ? VEC_PUSH(set->q->arena, set->flats) : NULL;
+    if (sums->any && !flat)
+        return query_full(set->q, err);
+    if (flat)
+        TRY(query_status(set->q,
+            flat_tree_make(flat, &set->names, &ep->part->sym, sums->v, ep->n_nodes, err), err));
     exec_leave(x);
     return ST_OK;
 }
@@ -180,13 +183,12 @@ enum status tree_set_gather(
     struct exec x = {0};
     struct exec_sums sums = {0};
     *set = (struct tree_set){.q = q};
-    nametree_init(&set->raw, q->arena);
+    rollup_names_init(&set->names, q->arena);
     enum status st = selection_open(q, s, &x, err);
     if (st == ST_OK)
         st = gather(set, &x, s, &sums, err);
     exec_close(&x);
-    TRY(st);
-    return query_status(q, nametree_finish(&set->raw, err), err);
+    return st;
 }
 
 void tree_set_done(struct tree_set *set)
@@ -194,7 +196,7 @@ void tree_set_done(struct tree_set *set)
     for (uint32_t i = 0; i < set->trees.n; i++)
         store_tree_leave(set->q->store, set->trees.v[i]);
     if (set->q)
-        nametree_done(&set->raw);
+        rollup_names_done(&set->names);
     *set = (struct tree_set){0};
 }
 
@@ -208,8 +210,9 @@ static enum status alive(void *ctx, struct error *err)
 static void add_sources(
     const struct tree_set *set, unsigned side, struct tree_source *v, uint32_t *n)
 {
-    if (set->raw.n_nodes > 1)
-        v[(*n)++] = (struct tree_source){.tree = &set->raw, .side = side};
+    for (uint32_t i = 0; i < set->flats.n; i++)
+        v[(*n)++] = (struct tree_source){
+            .flat = &set->flats.v[i], .texts = &set->names, .side = side};
     for (uint32_t i = 0; i < set->trees.n; i++)
         v[(*n)++] = (struct tree_source){
             .rollup = &set->trees.v[i]->tree, .names = &set->trees.v[i]->names, .side = side};
@@ -218,21 +221,14 @@ static void add_sources(
 enum status tree_sets_merge(struct query *q, struct tree_set *sets, uint32_t n_sides,
     int64_t budget, struct nametree *ret_trees, struct error *err)
 {
-    uint32_t n = 0, rollups = 0;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < n_sides; i++)
-        rollups += sets[i].trees.n;
-    if (rollups == 0) { /* the trees of rows are complete, and what is wanted */
-        for (uint32_t i = 0; i < n_sides; i++) {
-            nametree_done(&ret_trees[i]);
-            ret_trees[i] = sets[i].raw;
-            nametree_init(&sets[i].raw, q->arena);
-        }
-        return ST_OK;
-    }
-    struct tree_source *v = ARENA_ARRAY(q->arena, struct tree_source, rollups + (size_t)n_sides);
+        n += sets[i].trees.n + sets[i].flats.n;
+    struct tree_source *v = ARENA_ARRAY(q->arena, struct tree_source, n);
     const struct tree_merge_limits limits = {budget, alive, q};
     if (!v)
         return query_full(q, err);
+    n = 0;
     for (uint32_t i = 0; i < n_sides; i++)
         add_sources(&sets[i], i, v, &n);
     return query_status(q, tree_merge(v, n, &limits, ret_trees, n_sides, err), err);

@@ -4,6 +4,7 @@
 #define TESTS_UNIT_ROLLUP_MEM_H
 
 #include "base/mem.h"
+#include "model/flat_tree.h"
 #include "model/rollup.h"
 
 /* A stream that chunks are handed out of. */
@@ -115,6 +116,28 @@ static inline void mem_names_done(struct mem_names *n)
 {
     mem_stream_done(&n->stream);
     rollup_names_done(&n->writer);
+}
+
+/* A finished tree as a flat one; every child is put in two halves, which somebody must unite. */
+static inline struct flat_tree flat_of(
+    const struct nametree *t, struct rollup_names *names, struct arena *arena)
+{
+    struct flat_tree f = {ARENA_ZARRAY(arena, struct flat_node, 2 * (size_t)t->n_nodes), 1};
+    uint32_t *at = ARENA_ZARRAY(arena, uint32_t, t->n_nodes);
+    f.v[0].total = t->nodes[0].total;
+    for (uint32_t i = 1; i < t->n_nodes; i++) {
+        const struct name_node *n = &t->nodes[i];
+        int64_t part = i % 3 ? 0 : n->self;
+        for (int half = 0; half < (part ? 2 : 1); half++) {
+            struct flat_node *up = &f.v[at[n->parent]];
+            f.v[f.n] = (struct flat_node){half ? part : n->total - part,
+                rollup_names_id(names, t->names[n->name]), 0, up->first_child};
+            up->first_child = f.n;
+            at[i] = half ? at[i] : f.n;
+            f.n++;
+        }
+    }
+    return f;
 }
 
 #endif

@@ -44,6 +44,8 @@ struct world {
     struct mem_rollup rollups[SOURCES_MAX];
     struct mem_names dictionaries[2];
     struct tree_source sources[SOURCES_MAX];
+    struct flat_tree flats[SOURCES_MAX];
+    struct rollup_names flat_names;
     struct path paths[PATHS_MAX];
     uint32_t n_sources, n_paths;
     unsigned n_sides;
@@ -89,9 +91,12 @@ static void make_sources(void)
         struct tree_source *s = &w.sources[i];
         s->side = (unsigned)rng(w.n_sides);
         struct mem_names *d = &w.dictionaries[rng(2)];
-        s->tree = rng(3) ? NULL : &w.trees[i];
-        s->rollup = s->tree ? NULL : &w.rollups[i].reader;
-        s->names = s->tree ? NULL : &d->reader;
+        bool flat = rng(3) == 0;
+        w.flats[i] = flat_of(&w.trees[i], &w.flat_names, &w.arena);
+        s->flat = flat ? &w.flats[i] : NULL;
+        s->texts = flat ? &w.flat_names : NULL;
+        s->rollup = flat ? NULL : &w.rollups[i].reader;
+        s->names = flat ? NULL : &d->reader;
         mem_rollup_write(&w.rollups[i], &w.trees[i], d, &w.arena);
     }
     mem_names_write(&w.dictionaries[0]);
@@ -103,6 +108,7 @@ static void make_world(uint64_t seed, unsigned n_sides, uint64_t paths_max)
     rng_state = seed_now = seed;
     w = (struct world){.n_sources = (uint32_t)rng(SOURCES_MAX) + 1, .n_sides = n_sides};
     arena_init(&w.arena, 512 * MIB);
+    rollup_names_init(&w.flat_names, &w.arena);
     for (unsigned i = 0; i < 2; i++) {
         nametree_init(&w.full[i], &w.arena);
         rollup_names_init(&w.dictionaries[i].writer, &w.arena);
@@ -121,6 +127,7 @@ static void make_world(uint64_t seed, unsigned n_sides, uint64_t paths_max)
 
 static void drop_world(void)
 {
+    rollup_names_done(&w.flat_names);
     for (uint32_t i = 0; i < w.n_sources; i++) {
         nametree_done(&w.trees[i]);
         mem_stream_done(&w.rollups[i].stream);
@@ -287,7 +294,7 @@ static void naive_add(struct function_sum *naive, const struct path *p)
 /* From the tree as it is, or through bytes and a dictionary that knows other names as well. */
 static void add_table(struct function_sum *sum, uint32_t i, struct mem_names *d)
 {
-    if (w.sources[i].tree) {
+    if (w.sources[i].flat) {
         assert_int_equal(function_sum_add_tree(sum, &w.trees[i], &err), ST_OK);
         return;
     }
@@ -385,10 +392,14 @@ static void stops_when_nobody_waits(void **state)
         assert_int_equal(nametree_add_path(&wide, &name, 1, 1, &err), ST_OK);
     }
     finish(&wide);
-    struct tree_source source = {.tree = &wide};
+    struct rollup_names names;
+    rollup_names_init(&names, &arena);
+    struct flat_tree flat = flat_of(&wide, &names, &arena);
+    struct tree_source source = {.flat = &flat, .texts = &names};
     struct tree_merge_limits limits = {.budget = 10, .alive = dead, .ctx = &asked};
     assert_int_equal(tree_merge(&source, 1, &limits, &out, 1, &err), ST_CANCELED);
     assert_int_equal(asked, 1);
+    rollup_names_done(&names);
     nametree_done(&wide);
     nametree_done(&out);
     arena_done(&arena);
@@ -406,7 +417,11 @@ static void sums_that_overflow(void **state)
     struct str name = STR("f");
     assert_int_equal(nametree_add_path(&big, &name, 1, INT64_MAX, &err), ST_OK);
     finish(&big);
-    struct tree_source sources[] = {{.tree = &big}, {.tree = &big}};
+    struct rollup_names names;
+    rollup_names_init(&names, &arena);
+    struct flat_tree flat = flat_of(&big, &names, &arena);
+    struct tree_source sources[] = {
+        {.flat = &flat, .texts = &names}, {.flat = &flat, .texts = &names}};
     struct tree_merge_limits limits = {.budget = 10};
     assert_int_equal(tree_merge(sources, 2, &limits, &out, 1, &err), ST_OUT_OF_RANGE);
     nametree_done(&out);
@@ -420,6 +435,7 @@ static void sums_that_overflow(void **state)
     assert_int_equal(function_sum_add_tree(&sum, &big, &err), ST_OK);
     assert_int_equal(function_sum_add_tree(&sum, &big, &err), ST_OUT_OF_RANGE);
     function_sum_done(&sum);
+    rollup_names_done(&names);
     nametree_done(&big);
     nametree_done(&sides[0]);
     nametree_done(&sides[1]);
