@@ -38,6 +38,7 @@ enum option_id {
     OPT_ROWS,
     OPT_OUTPUT,
     OPT_ONCE,
+    OPT_FORCE,
     OPT_HELP,
     OPT_COUNT
 };

@@ -152,24 +152,27 @@ const struct command commands[] = {
     },
     {
         .name = "storage",
-        .args = "ls|inspect|verify [PATH…]",
-        .summary = "look at a data directory, list or verify its files",
+        .args = "ls|inspect|verify|compact [PATH…]",
+        .summary = "look at a data directory, list, verify or merge its files",
         .text =
-            "Reads files, asks no server; one may run on the directory. PATH is a data directory "
+            "Asks no server; one may run on the directory, but for compact. PATH is a data "
+            "directory "
             "(`data` unless given) or one of its files.\n\n"
             "ls lists every file: blocks with their hour, tenant, services, profiles and samples, "
             "logs, markers, what is in quarantine and what is not Everflame's. verify reads every "
             "byte against its checksum and decodes it; it names each file that is damaged, missing "
             "or unreadable, and the exit code is 1 if there is one. inspect shows what is in a "
-            "block, a log or a marker.",
+            "block, a log or a marker. compact does while no server runs what a server does by "
+            "itself: it turns the log into blocks and merges small blocks into large ones.",
         .examples =
             {
                 {"everflame storage ls /var/lib/everflame", "what takes the space"},
                 {"everflame storage verify && echo fine", "before a backup, after a crash"},
                 {"everflame storage inspect data/blocks/anonymous/1h/2026-11-24/*.efb | less",
                     "services and series of one hour"},
+                {"everflame storage compact --force data", "before it is copied for an archive"},
             },
-        .options = BIT(OPT_OUTPUT),
+        .options = BIT(OPT_FORCE) | BIT(OPT_OUTPUT),
         .args_min = 1,
         .args_max = UINT32_MAX,
         .run = cmd_storage,

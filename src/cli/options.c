@@ -70,6 +70,8 @@ const struct option_def option_defs[OPT_COUNT] = {
         "Text for people (the default), or JSON with exact numbers for programs."},
     [OPT_ONCE] = {"once", NULL, 0, false, NULL,
         "Push the history and one second of what is live, then end: for tests."},
+    [OPT_FORCE] = {"force", NULL, 0, false, NULL,
+        "Of compact: make one block of everything of a tenant and day, also of today."},
     [OPT_HELP] = {"help", NULL, 'h', false, NULL, "How to use the command."},
 };
 

@@ -1,10 +1,11 @@
-/* `everflame storage`: looks at a data directory, without a server. The looking is store/tool.h;
- * here it becomes text or JSON. Thread: one. */
+/* `everflame storage`: looks at a data directory or merges its blocks, without a server. The work
+ * is store/tool.h; here it becomes text or JSON. Thread: one. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "cli/cli_int.h"
 #include "cli/units.h"
 #include "codec/json.h"
@@ -181,6 +182,44 @@ static enum status inspect(struct storage *s)
     return ST_OK;
 }
 
+static void compacted(void *ctx, const struct store_compacted *job)
+{
+    struct storage *s = ctx;
+    struct buf *out = &s->text;
+    s->files++;
+    if (s->json) {
+        buf_printf(out, "%s{", s->files > 1 ? "," : "");
+        json_member(out, "tenant", job->tenant);
+        json_member(out, "level", str_from(job->level));
+        buf_printf(out,
+            "\"start_ms\":%lld,\"blocks\":%u,\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64 "}",
+            (long long)(job->start_ns / NS_PER_MS), job->n_sources, job->bytes_in, job->bytes_out);
+        return;
+    }
+    char text[32];
+    clock_format_ms(job->start_ns, text);
+    buf_printf(out, "%.10s %.5s  %s  ", text, text + 11, job->level);
+    text_put(out, job->tenant);
+    buf_printf(out, ": %u blocks, %" PRIu64 " bytes, became one of %" PRIu64 " bytes\n",
+        job->n_sources, job->bytes_in, job->bytes_out);
+}
+
+static enum status compact(struct storage *s)
+{
+    enum status st = ST_OK;
+    bool force = opt_has(s->c, OPT_FORCE);
+    log_setup(LOG_WARN, LOG_LOGFMT); /* what is done is said on stdout */
+    for (uint32_t i = 0; i < s->n_paths && st == ST_OK; i++)
+        st = tool_compact(&fs_real, s->paths[i], force, compacted, s, &s->c->err);
+    if (s->json)
+        buf_printf(&s->c->out, "[%.*s]\n", STR_ARG(buf_view(&s->text)));
+    else if (s->files)
+        buf_str(&s->c->out, buf_view(&s->text));
+    else if (st == ST_OK)
+        buf_str(&s->c->out, STR("nothing to merge\n"));
+    return st;
+}
+
 static enum status run(struct storage *s)
 {
     struct cli *c = s->c;
@@ -199,7 +238,10 @@ static enum status run(struct storage *s)
         return verify(s);
     if (str_eq(what, STR("inspect")))
         return inspect(s);
-    return cli_misuse(c, "there is no `storage %.*s`, but ls, inspect and verify", STR_ARG(what));
+    if (str_eq(what, STR("compact")))
+        return compact(s);
+    return cli_misuse(
+        c, "there is no `storage %.*s`, but ls, inspect, verify and compact", STR_ARG(what));
 }
 
 enum status cmd_storage(struct cli *c)

@@ -1,10 +1,12 @@
-/* Looking at a data directory or one of its files, for `everflame storage`. Only reads; a server
- * may be running on the directory: files that come and go meanwhile are no problem. */
+/* Looking at a data directory or one of its files, for `everflame storage`. All but tool_compact
+ * only read; a server may be running on the directory: files that come and go meanwhile are no
+ * problem. */
 #ifndef STORE_TOOL_H
 #define STORE_TOOL_H
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "store/store.h"
 
 enum tool_kind {
     TOOL_FORMAT,
@@ -40,6 +42,10 @@ enum status tool_walk(
 /* One file by its name, ….efb or ….wal (anything else: ST_INVALID_ARGUMENT). */
 enum status tool_file(
     struct fs *fs, const char *path, bool verify, tool_fn fn, void *ctx, struct error *err);
+/* Turns the log into blocks and merges blocks as a server would, or with `force` everything of a
+ * tenant and UTC day into one. No server may run on the directory. */
+enum status tool_compact(struct fs *fs, const char *dir, bool force, store_compacted_fn fn,
+    void *ctx, struct error *err);
 /* What is in such a file or a marker, as text for people. */
 enum status tool_inspect(struct fs *fs, const char *path, struct buf *out, struct error *err);
 

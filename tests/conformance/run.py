@@ -5,6 +5,8 @@
     run.py BUILD --restart …      the same, and once more after a kill and a start
     run.py BUILD --cut-each …     the server is stopped (which cuts to blocks) and started after every
                                   single upload; then the questions
+    run.py BUILD --compact-each … the same, and while it is stopped everything is merged to one block
+                                  per tenant and day
 
 Deviations on purpose are in deviations.jsonl, each with its reason and a test of our value.
 """
@@ -15,7 +17,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 sys.path.insert(0, HERE)
-from server import OLD_DATA, Server  # noqa: E402
+from server import OLD_DATA, Server, binary  # noqa: E402
 import conformance  # noqa: E402
 
 # Everything that HTTP/1.1 carries. otlp-collector has no recorded answers: see check_deviations.py.
@@ -35,8 +37,21 @@ def check(url, client, *more):
     return int(last[0]), int(last[2])
 
 
-def replay_with_cuts(server, client):
-    """Every upload of the client, each followed by a stop and a start."""
+def compact(server):
+    said = ""
+    for what in (["compact", "--force"], ["verify"]):
+        r = subprocess.run([binary(server.build), "storage", *what, server.data], capture_output=True,
+                           text=True)
+        if r.returncode:
+            raise AssertionError(f"storage {what[0]} failed: {r.stdout}{r.stderr}")
+        said += r.stdout
+    return said.count("became one of")
+
+
+def replay_with_cuts(server, client, merge):
+    """Every upload of the client, each followed by a stop and a start. Returns how many merges of
+    blocks there were in between, when they are wanted."""
+    merges = 0
     folder = os.path.join(HERE, "captures", client)
     for r in conformance.manifest(folder):
         if str(r.get("http", "1.1")).startswith("2") or r["method"] == "GET":
@@ -49,19 +64,23 @@ def replay_with_cuts(server, client):
             print(f"{client}: {r['id']} refused: {status} {text[:200]}")
         if server.stop() != 0:
             raise AssertionError("the server did not stop cleanly")
+        if merge:
+            merges += compact(server)
         server.start()
+    return merges
 
 
 def main():
     build = sys.argv[1]
-    cut_each = "--cut-each" in sys.argv
+    merge = "--compact-each" in sys.argv
+    cut_each = merge or "--cut-each" in sys.argv
     restart = "--restart" in sys.argv
     clients = [a for a in sys.argv[2:] if not a.startswith("--")] or CLIENTS
-    passed = failed = 0
+    passed = failed = merges = 0
     with Server(build, OLD_DATA) as s:
         for client in clients:
             if cut_each:
-                replay_with_cuts(s, client)
+                merges += replay_with_cuts(s, client, merge)
             good, bad = check(s.url, client, *(["--no-replay"] if cut_each else []))
             passed, failed = passed + good, failed + bad
         if restart:
@@ -70,8 +89,10 @@ def main():
             for client in clients:
                 good, bad = check(s.url, client, "--no-replay")
                 passed, failed = passed + good, failed + bad
+    if merge:
+        print(f"{merges} merges")
     print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return 1 if failed or (merge and not merges) else 0
 
 
 if __name__ == "__main__":

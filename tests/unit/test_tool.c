@@ -167,6 +167,51 @@ static void test_single_files(void **state)
     fs_sim_free(sim);
 }
 
+static void count_job(void *ctx, const struct store_compacted *job)
+{
+    uint32_t *n = ctx;
+    assert_true(job->n_sources >= 1 && job->bytes_in && job->bytes_out);
+    ++*n;
+}
+
+/* Log and blocks become one block per tenant and day; files of sources that are still there are no
+ * problem, and blocks that went because of a merge are not missing. */
+static void test_compact(void **state)
+{
+    struct fs_sim *sim = make_store();
+    struct fs *fs = fs_sim_fs(sim);
+    struct found *before = find_files(sim, ".efb");
+    struct buf block;
+    uint32_t jobs = 0;
+    (void)state;
+    read_file(fs, before->paths[0], &block);
+    uint64_t profiles = 9 + 10;
+    assert_int_equal(tool_compact(fs, "data", true, count_job, &jobs, NULL), ST_OK);
+    assert_int_equal(jobs, 2);
+    struct list l = walk(sim, true);
+    assert_int_equal(l.problems, 0);
+    assert_int_equal(l.kinds[TOOL_BLOCK], 2);
+    assert_int_equal(l.profiles, profiles);
+    fs->dir_make(fs, "data/blocks/anonymous/1h");
+    fs->dir_make(fs, "data/blocks/anonymous/1h/2023-11-14");
+    fs->dir_make(fs, "data/blocks/b/1h");
+    fs->dir_make(fs, "data/blocks/b/1h/2023-11-14");
+    put_file(fs, before->paths[0], buf_view(&block));
+    l = walk(sim, true);
+    assert_int_equal(l.problems, 0);
+    assert_true(has(&l, "retired"));
+    jobs = 0;
+    assert_int_equal(tool_compact(fs, "data", true, count_job, &jobs, NULL), ST_OK);
+    assert_int_equal(jobs, 0);
+    struct store *s = open_sim(sim);
+    assert_int_equal(tool_compact(fs, "data", true, NULL, NULL, NULL), ST_FAILED_PRECONDITION);
+    store_close(s);
+    assert_int_equal(tool_compact(fs, "elsewhere", true, NULL, NULL, NULL), ST_NOT_FOUND);
+    buf_done(&block);
+    mem_free(before);
+    fs_sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_finds_every_bit),
         cmocka_unit_test(test_missing_and_foreign),
         cmocka_unit_test(test_single_files),
+        cmocka_unit_test(test_compact),
     };
     log_setup(LOG_ERROR + 1, LOG_LOGFMT);
     return cmocka_run_group_tests(tests, NULL, NULL);
