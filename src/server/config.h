@@ -83,6 +83,7 @@ struct config {
     uint64_t cache_bytes; /* 0: 1/16 of memory */
     uint64_t retention_bytes;
     int64_t retention_disk_percent;
+    bool compaction;
     int64_t max_tenants;
 
     uint64_t query_memory_bytes; /* 0: 1/4 of memory over the concurrency */

@@ -85,6 +85,7 @@ static enum status open_store(struct server *s, struct error *err)
         .keep_ctx = s->overrides,
         .tenants_max = (uint32_t)MIN(MAX(c->max_tenants, 0), INT32_MAX),
         .cut_on_close = true,
+        .no_compaction = !c->compaction,
     };
     enum status st = store_open(&cfg, &s->store, err);
     if (st != ST_OK && err->os_errno &&
