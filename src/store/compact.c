@@ -29,7 +29,7 @@
 
 #define REST_NS (3600 * NS_PER_S)
 #define SPACE_MAX ((uint64_t)GIB)
-enum { SPACE_FRACTION = 50 };
+enum { SPACE_FRACTION = 50, MERGE_LEAST = 8 << 20, MERGE_MOST = 256 << 20 };
 
 struct merge {
     struct store *s;
@@ -48,6 +48,7 @@ void compact_init(struct store *s)
 {
     s->compaction = NEW(struct compaction);
     mutex_init(&s->compaction->lock, "store.compact", RANK_COMPACT);
+    s->compaction->merge_bytes = MAX(MIN(s->cfg.head_bytes_max / 8, MERGE_MOST), MERGE_LEAST);
 }
 
 void compact_done(struct store *s)
@@ -214,6 +215,7 @@ static enum status make_block(struct merge *m, const struct compact_caller *call
         .level = m->job.level,
         .start_ns = m->job.start_ns,
         .epoch = m->epoch,
+        .memory = m->s->compaction->merge_bytes,
         .pause = caller->pause,
         .ctx = caller->pause_ctx,
     };

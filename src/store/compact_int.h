@@ -60,6 +60,7 @@ struct compaction {
     uint32_t n_resting;
     uint64_t old_epoch; /* as in compact_rules */
     bool told_space;
+    size_t merge_bytes; /* block_merge.memory; a part of what the head may have */
 
     struct unfinished *unfinished; /* cut_lock */
     uint32_t n_unfinished;
