@@ -185,6 +185,8 @@ static void put_number(struct buf *out, double v)
 {
     if (v == floor(v) && fabs(v) < 1e15)
         buf_printf(out, " %.0f\n", v);
+    else if (isinf(v))
+        buf_printf(out, " %cInf\n", v < 0 ? '-' : '+');
     else
         buf_printf(out, " %.9g\n", v);
 }

@@ -103,6 +103,18 @@
         "Blocks that left: merged into another one, or removed by retention.")                     \
     X(DISK_FREE, METRIC_GAUGE, "everflame_disk_free_bytes", "", "",                                \
         "Free bytes below the data directory.")                                                    \
+    X(STORAGE_BYTES, METRIC_GAUGE, "everflame_storage_bytes", "kind", "",                          \
+        "Bytes of files below the data directory, by kind; together all of them.")                 \
+    X(STORAGE_FILES, METRIC_GAUGE, "everflame_storage_files", "kind", "",                          \
+        "Files below the data directory, by kind.")                                                \
+    X(STORAGE_DISK_BYTES, METRIC_GAUGE, "pyroscope_storage_disk_bytes", "", "",                    \
+        "Bytes of all files below the data directory.")                                            \
+    X(TENANT_BLOCK_BYTES, METRIC_GAUGE, "everflame_tenant_block_bytes", "tenant,level", "",        \
+        "Bytes of blocks served; of at most 100 tenants by name.")                                 \
+    X(STORAGE_GROWTH, METRIC_GAUGE, "everflame_storage_growth_bytes_per_day", "", "",              \
+        "Bytes of blocks that a day of profiles takes, compacted.")                                \
+    X(STORAGE_DAYS, METRIC_GAUGE, "everflame_storage_days_until_full", "", "",                     \
+        "Days until a bound of the store or of the disk is reached. +Inf: never.")                 \
     X(CACHE_BYTES, METRIC_GAUGE, "everflame_block_cache_bytes", "", "",                            \
         "Decoded block sections in memory.")                                                       \
     X(FOREIGN_FILES, METRIC_GAUGE, "everflame_foreign_files", "", "",                              \

@@ -66,6 +66,7 @@ static void gauges(struct store *s)
     mutex_lock(&s->view_lock);
     metric_set(M_BLOCKS, s->n_blocks);
     mutex_unlock(&s->view_lock);
+    usage_gauges(s);
 }
 
 /* Whoever filled it. Retention then removes what it may; it is not asked every second. */

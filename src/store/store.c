@@ -38,6 +38,7 @@ static void store_free(struct store *s)
     mem_free(s->unmarked);
     mem_free(s->broken);
     mem_free(s->leaving);
+    mem_free(s->usage_shown);
     epoch_unref(s->epoch);
     wal_done(&s->wal);
     datadir_close(s);

@@ -110,6 +110,8 @@ struct store {
     atomic_bool tenant_half; /* a tenant has half of its share of the head: cut soon */
     int64_t cut_hour;        /* of the wall clock, the last one that was cut for */
 
+    struct usage_shown *usage_shown; /* the maintainer's: of usage_gauges.c */
+
     struct mutex hours_lock; /* guards tenant_use.hours against writers, and what is below */
     struct waiting *waiting_head, **waiting_tail; /* uploads that wait for a cut */
     uint32_t n_waiting;
@@ -167,6 +169,9 @@ void retire_sweep(struct store *s);
 /* maintain.c: the thread that cuts and expires. */
 enum status maintain_start(struct store *s, struct error *err);
 void maintain_stop(struct store *s);
+
+/* usage_gauges.c: adds up what is stored, for /metrics. The maintainer. */
+void usage_gauges(struct store *s);
 
 /* datadir.c */
 /* The store's id of dir/FORMAT; ST_NOT_FOUND when there is no such file. */

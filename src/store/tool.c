@@ -170,7 +170,9 @@ static void judge_block(
                        !block_path(&w->to, b->epoch, b->tenant, b->level, b->start_ns, place) ||
                        strcmp(place, b->path) != 0))
         e->note = STR("not listed in the marker of its epoch, or a copy");
-    else if (!l)
+    else
+        e->served = true;
+    if (e->served && !l)
         e->note = STR("without a marker");
 }
 
@@ -188,6 +190,7 @@ static void tell_block(struct walk *w, const char *dir, const char *path, const 
     if (st == ST_OK) {
         e.bytes = b->file_bytes;
         e.epoch = b->epoch;
+        e.block = b;
         e.tenant = b->tenant;
         e.level = block_levels[b->level].name;
         e.start_ns = b->start_ns;

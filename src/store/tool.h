@@ -28,8 +28,10 @@ struct tool_entry {
     int64_t start_ns;  /* of its range */
     uint32_t services; /* of a block; of a marker: blocks; of a segment: batches */
     uint64_t profiles, samples;
-    struct str problem; /* empty: none was found */
-    struct str note;    /* what is unusual and still right */
+    struct str problem;  /* empty: none was found */
+    struct str note;     /* what is unusual and still right */
+    struct block *block; /* open during the call; NULL: no block, or none that can be read */
+    bool served;         /* a store would serve it */
 };
 /* Texts live during the call. */
 typedef void (*tool_fn)(void *ctx, const struct tool_entry *e);
