@@ -290,6 +290,14 @@ void store_tree_leave(struct store *s, struct store_tree *tree)
     (void)s, (void)tree;
 }
 
+enum status store_functions(struct store *s, const struct part *part, const struct part_tree *tree,
+    struct arena *arena, struct function_table *ret_table, struct error *err)
+{
+    (void)s, (void)part, (void)tree, (void)arena, (void)err;
+    *ret_table = (struct function_table){0};
+    return ST_OK;
+}
+
 enum status store_timeline(struct store *s, const struct part *part, uint32_t type,
     struct arena *arena, struct store_timeline *ret_timeline, struct error *err)
 {

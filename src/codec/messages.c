@@ -13,6 +13,7 @@
 #define C_ENUM int32_t
 #define C_STRING struct str
 #define C_BYTES struct str
+#define C_JSON struct str
 
 /* 1, or no array of that size. */
 #define IS_TYPE(expr, type) \
@@ -61,11 +62,12 @@
 
 static const char *const aggregation_names[] = {
     "TIME_SERIES_AGGREGATION_TYPE_SUM", "TIME_SERIES_AGGREGATION_TYPE_AVERAGE"};
-static const struct msg_enum aggregation = {aggregation_names, ARRAY_LEN(aggregation_names)};
+static const struct msg_enum aggregation = {
+    .names = aggregation_names, .n = ARRAY_LEN(aggregation_names)};
 
 static const char *const exemplar_names[] = {"EXEMPLAR_TYPE_UNSPECIFIED", "EXEMPLAR_TYPE_NONE",
     "EXEMPLAR_TYPE_INDIVIDUAL", "EXEMPLAR_TYPE_SPAN"};
-static const struct msg_enum exemplar = {exemplar_names, ARRAY_LEN(exemplar_names)};
+static const struct msg_enum exemplar = {.names = exemplar_names, .n = ARRAY_LEN(exemplar_names)};
 
 static const struct msg_field m_label_pair_fields[] = {
     ONE(m_label_pair, name, "name", 1, STRING),
@@ -248,10 +250,13 @@ DESC(m_profile, "google.v1.Profile");
 static const char *const format_names[] = {"PROFILE_FORMAT_UNSPECIFIED",
     "PROFILE_FORMAT_FLAMEGRAPH", "PROFILE_FORMAT_TREE", "PROFILE_FORMAT_DOT",
     "PROFILE_FORMAT_PPROF"};
-static const struct msg_enum profile_format = {format_names, ARRAY_LEN(format_names)};
+static const char *const format_json_names[] = {
+    "PROFILE_FORMAT_FUNCTIONS", "PROFILE_FORMAT_SANDWICH"};
+static const struct msg_enum profile_format = {
+    format_names, ARRAY_LEN(format_names), format_json_names, ARRAY_LEN(format_json_names)};
 
 static const char *const async_names[] = {"ASYNC_QUERY_TYPE_DISABLED", "ASYNC_QUERY_TYPE_FORCE"};
-static const struct msg_enum async_type = {async_names, ARRAY_LEN(async_names)};
+static const struct msg_enum async_type = {.names = async_names, .n = ARRAY_LEN(async_names)};
 
 static const struct msg_field m_profile_types_request_fields[] = {
     ONE(m_profile_types_request, start, "start", 1, INT64),
@@ -296,6 +301,7 @@ static const struct msg_field m_select_merge_stacktraces_request_fields[] = {
     SUB(STACKTRACES, async, "async", 9, m_async_request),
     MANY(STACKTRACES, trace_id_selector, "traceIdSelector", 10, STRING),
     MANY(STACKTRACES, span_selector, "spanSelector", 11, STRING),
+    ONE(STACKTRACES, sandwich_function, "sandwichFunction", MSG_JSON_ONLY, STRING),
 };
 DESC(m_select_merge_stacktraces_request, "querier.v1.SelectMergeStacktracesRequest");
 
@@ -317,12 +323,27 @@ static const struct msg_field m_pprof_profile_fields[] = {
 };
 static DESC(m_pprof_profile, "querier.v1.PprofProfile");
 
+static const struct msg_field m_function_fields[] = {
+    ONE(m_function, name, "name", MSG_JSON_ONLY, STRING),
+    ONE(m_function, self, "self", MSG_JSON_ONLY + 1, INT64),
+    ONE(m_function, total, "total", MSG_JSON_ONLY + 2, INT64),
+};
+static DESC(m_function, "querier.v1.Function");
+
+static const struct msg_field m_function_table_fields[] = {
+    SUBS(m_function_table, functions, "functions", MSG_JSON_ONLY, m_function),
+    ONE(m_function_table, total, "total", MSG_JSON_ONLY + 1, INT64),
+};
+static DESC(m_function_table, "querier.v1.FunctionTable");
+
 #define STACKTRACES_RESPONSE m_select_merge_stacktraces_response
 static const struct msg_field m_select_merge_stacktraces_response_fields[] = {
     SUB(STACKTRACES_RESPONSE, flamegraph, "flamegraph", 1, m_flamegraph),
     ONE(STACKTRACES_RESPONSE, tree, "tree", 2, BYTES),
     ONE(STACKTRACES_RESPONSE, dot, "dot", 3, STRING),
     SUB(STACKTRACES_RESPONSE, pprof, "pprof", 5, m_pprof_profile),
+    SUB(STACKTRACES_RESPONSE, functions, "functions", MSG_JSON_ONLY, m_function_table),
+    ONE(STACKTRACES_RESPONSE, sandwich, "sandwich", MSG_JSON_ONLY + 1, JSON),
 };
 DESC(m_select_merge_stacktraces_response, "querier.v1.SelectMergeStacktracesResponse");
 
@@ -380,6 +401,8 @@ DESC(m_select_series_response, "querier.v1.SelectSeriesResponse");
 static const struct msg_field m_diff_request_fields[] = {
     SUB(m_diff_request, left, "left", 1, m_select_merge_stacktraces_request),
     SUB(m_diff_request, right, "right", 2, m_select_merge_stacktraces_request),
+    ENUM(m_diff_request, format, "format", MSG_JSON_ONLY, profile_format),
+    ONE(m_diff_request, max_nodes, "maxNodes", MSG_JSON_ONLY + 1, INT64),
 };
 DESC(m_diff_request, "querier.v1.DiffRequest");
 
@@ -393,8 +416,25 @@ static const struct msg_field m_flamegraph_diff_fields[] = {
 };
 static DESC(m_flamegraph_diff, "querier.v1.FlameGraphDiff");
 
+static const struct msg_field m_function_diff_fields[] = {
+    ONE(m_function_diff, name, "name", MSG_JSON_ONLY, STRING),
+    ONE(m_function_diff, left_self, "leftSelf", MSG_JSON_ONLY + 1, INT64),
+    ONE(m_function_diff, left_total, "leftTotal", MSG_JSON_ONLY + 2, INT64),
+    ONE(m_function_diff, right_self, "rightSelf", MSG_JSON_ONLY + 3, INT64),
+    ONE(m_function_diff, right_total, "rightTotal", MSG_JSON_ONLY + 4, INT64),
+};
+static DESC(m_function_diff, "querier.v1.FunctionDiff");
+
+static const struct msg_field m_function_diff_table_fields[] = {
+    SUBS(m_function_diff_table, functions, "functions", MSG_JSON_ONLY, m_function_diff),
+    ONE(m_function_diff_table, left_total, "leftTotal", MSG_JSON_ONLY + 1, INT64),
+    ONE(m_function_diff_table, right_total, "rightTotal", MSG_JSON_ONLY + 2, INT64),
+};
+static DESC(m_function_diff_table, "querier.v1.FunctionDiffTable");
+
 static const struct msg_field m_diff_response_fields[] = {
     SUB(m_diff_response, flamegraph, "flamegraph", 1, m_flamegraph_diff),
+    SUB(m_diff_response, functions, "functions", MSG_JSON_ONLY, m_function_diff_table),
 };
 DESC(m_diff_response, "querier.v1.DiffResponse");
 

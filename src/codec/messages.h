@@ -80,7 +80,15 @@ struct m_series_request {
 struct m_series_response {
     MSG_LIST(struct m_labels) labels_set;
 };
-enum { M_FORMAT_UNSPECIFIED, M_FORMAT_FLAMEGRAPH, M_FORMAT_TREE, M_FORMAT_DOT, M_FORMAT_PPROF };
+enum {
+    M_FORMAT_UNSPECIFIED,
+    M_FORMAT_FLAMEGRAPH,
+    M_FORMAT_TREE,
+    M_FORMAT_DOT,
+    M_FORMAT_PPROF,
+    M_FORMAT_FUNCTIONS = MSG_JSON_ONLY,
+    M_FORMAT_SANDWICH,
+};
 struct m_async_request {
     struct str request_id;
     int32_t type;
@@ -95,6 +103,7 @@ struct m_select_merge_stacktraces_request {
     MSG_LIST(struct str) profile_id_selector;
     struct m_async_request *async;
     MSG_LIST(struct str) trace_id_selector, span_selector;
+    struct str sandwich_function;
 };
 struct m_level {
     MSG_LIST(int64_t) values;
@@ -108,11 +117,21 @@ struct m_profile; /* google.v1.Profile, below */
 struct m_pprof_profile {
     struct m_profile *profile;
 };
+struct m_function {
+    struct str name;
+    int64_t self, total;
+};
+struct m_function_table {
+    MSG_LIST(struct m_function) functions;
+    int64_t total;
+};
 struct m_select_merge_stacktraces_response {
     struct m_flamegraph *flamegraph;
     struct str tree;
     struct str dot;
     struct m_pprof_profile *pprof;
+    struct m_function_table *functions;
+    struct str sandwich; /* JSON text */
 };
 struct m_select_merge_span_profile_request {
     struct str profile_typeID, label_selector;
@@ -151,14 +170,25 @@ struct m_select_series_response {
 };
 struct m_diff_request {
     struct m_select_merge_stacktraces_request *left, *right;
+    int32_t format;
+    int64_t max_nodes;
 };
 struct m_flamegraph_diff {
     MSG_LIST(struct str) names;
     MSG_LIST(struct m_level) levels;
     int64_t total, max_self, leftTicks, rightTicks;
 };
+struct m_function_diff {
+    struct str name;
+    int64_t left_self, left_total, right_self, right_total;
+};
+struct m_function_diff_table {
+    MSG_LIST(struct m_function_diff) functions;
+    int64_t left_total, right_total;
+};
 struct m_diff_response {
     struct m_flamegraph_diff *flamegraph;
+    struct m_function_diff_table *functions;
 };
 
 /* google.v1.Profile = pprof */

@@ -21,6 +21,7 @@ size_t msg_value_size(const struct msg_field *f)
         return sizeof(bool);
     case MSG_STRING:
     case MSG_BYTES:
+    case MSG_JSON:
         return sizeof(struct str);
     case MSG_MESSAGE:
         break;
@@ -84,6 +85,7 @@ bool msg_present(const void *msg, const struct msg_field *f)
         return *(const bool *)slot;
     case MSG_STRING:
     case MSG_BYTES:
+    case MSG_JSON:
         return ((const struct str *)slot)->n > 0;
     case MSG_MESSAGE:
         return *(const msg_ptr *)slot != NULL;

@@ -3,7 +3,13 @@
  *
  * C types by kind: INT32 int32_t · INT64 int64_t · UINT32 uint32_t · UINT64 uint64_t · BOOL bool ·
  * DOUBLE double · ENUM int32_t · STRING, BYTES struct str · MESSAGE pointer to the struct (NULL =
- * absent). Repeated fields are MSG_LIST(element); repeated messages hold structs by value.
+ * absent) · JSON struct str. Repeated fields are MSG_LIST(element); repeated messages hold structs
+ * by value.
+ *
+ * Newer parts of the protocol are known by their JSON names only. Fields and enum values whose
+ * numbers nobody knows have numbers from MSG_JSON_ONLY on, which protobuf cannot express: they are
+ * read from JSON and written to it, and protobuf goes without. A field of kind JSON is such a field
+ * whose value was made by whoever filled it: its text is written as it is, and never read.
  *
  * Decoded data lives in the arena or is a view of the input, which must live as long. Strings of
  * protobuf are not checked to be UTF-8 (those of JSON are): who stores or shows them checks. */
@@ -25,6 +31,7 @@ enum msg_kind {
     MSG_STRING,
     MSG_BYTES,
     MSG_MESSAGE,
+    MSG_JSON,
 };
 
 #define MSG_LIST(type)   \
@@ -41,8 +48,12 @@ struct msg_list { /* any MSG_LIST, for generic code */
 struct msg_enum {
     const char *const *names; /* by number, NULL where there is none */
     uint32_t n;
+    const char *const *json_names; /* by number - MSG_JSON_ONLY */
+    uint32_t n_json;
 };
 
+/* The first number that is none: see above. */
+#define MSG_JSON_ONLY (1 << 29)
 #define MSG_NO_HAS UINT32_MAX
 
 struct msg_field {
@@ -71,7 +82,8 @@ enum { MSG_DEPTH_MAX = 32, MSG_FIELDS_MAX = 64 };
  *
  * Protobuf: lists packed or not, repeated singular messages merge, the last scalar wins, a known
  * field of another wire type is an error. JSON: names in either spelling, null is absent, a field
- * given twice is an error, an enum name that is not known leaves the field unset. */
+ * given twice is an error, an enum name that is not known leaves the field unset. In both, an enum
+ * given by a number from MSG_JSON_ONLY on is INT32_MAX: those values have names only. */
 enum status msg_decode_proto(const struct msg_desc *desc, struct str in, struct arena *arena,
     void **ret_msg, struct error *err);
 enum status msg_decode_json(const struct msg_desc *desc, struct str in, struct arena *arena,

@@ -23,6 +23,12 @@ static inline void msg_set_has(void *msg, const struct msg_field *f)
         *(bool *)((char *)msg + f->has_offset) = true;
 }
 
+/* What a number on the wire means for an enum. */
+static inline int32_t msg_enum_number(int32_t v)
+{
+    return v >= MSG_JSON_ONLY ? INT32_MAX : v;
+}
+
 /* Bytes of one value, or of one element of a list. */
 size_t msg_value_size(const struct msg_field *f);
 /* Room for `more` elements at once; false when the arena is full. */

@@ -53,7 +53,8 @@ static const char *kind_name(enum msg_kind kind)
         [MSG_ENUM] = "enum",
         [MSG_STRING] = "string",
         [MSG_BYTES] = "bytes",
-        [MSG_MESSAGE] = "message"};
+        [MSG_MESSAGE] = "message",
+        [MSG_JSON] = "value"};
     return names[kind];
 }
 
@@ -121,18 +122,21 @@ static bool to_number(enum msg_kind kind, enum json_token token, struct str text
 static bool to_enum(const struct msg_field *f, enum json_token token, struct str text, int32_t *ret,
     bool *ret_unset)
 {
-    if (token == JSON_NUMBER)
-        return to_int32(text, ret);
-    if (token != JSON_STRING)
-        return false;
-    for (uint32_t i = 0; i < f->values->n; i++) {
-        if (f->values->names[i] && str_eq(text, str_from(f->values->names[i]))) {
-            *ret = (int32_t)i;
-            return true;
-        }
+    const struct msg_enum *e = f->values;
+    if (token == JSON_NUMBER) {
+        bool good = to_int32(text, ret);
+        *ret = good ? msg_enum_number(*ret) : *ret;
+        return good;
     }
     *ret_unset = true;
-    return true;
+    for (uint32_t i = 0; i < e->n + e->n_json && *ret_unset; i++) {
+        const char *name = i < e->n ? e->names[i] : e->json_names[i - e->n];
+        if (!name || !str_eq(text, str_from(name)))
+            continue;
+        *ret = (int32_t)(i < e->n ? i : MSG_JSON_ONLY + i - e->n);
+        *ret_unset = false;
+    }
+    return token == JSON_STRING;
 }
 
 /* The current token into the slot; *ret_unset: an enum name we do not know, leave it alone. */
@@ -203,6 +207,8 @@ static enum status take_value(
     struct json_decoder *d, struct json_frame *top, const struct msg_field *f)
 {
     enum json_token token;
+    if (f->kind == MSG_JSON)
+        return json_skip(&d->r, d->err);
     TRY(json_next(&d->r, &token, d->err));
     if (token == JSON_NULL)
         return ST_OK;

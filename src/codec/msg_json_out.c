@@ -12,6 +12,8 @@ static void put_enum(struct buf *out, const struct msg_enum *values, int32_t v)
 {
     if (v >= 0 && (uint32_t)v < values->n && values->names[v])
         json_put_string(out, str_from(values->names[v]));
+    else if (v >= MSG_JSON_ONLY && (uint32_t)v - MSG_JSON_ONLY < values->n_json)
+        json_put_string(out, str_from(values->json_names[v - MSG_JSON_ONLY]));
     else
         json_put_i64(out, v);
 }
@@ -51,6 +53,9 @@ static void put_value(struct buf *out, const struct msg_field *f, const void *sl
         buf_byte(out, '"');
         base64_put(out, *(const struct str *)slot);
         buf_byte(out, '"');
+        return;
+    case MSG_JSON:
+        buf_str(out, *(const struct str *)slot);
         return;
     case MSG_MESSAGE:
         msg_encode_json(f->sub, slot, out);

@@ -57,6 +57,7 @@ static enum wire wire_of(enum msg_kind kind)
     case MSG_STRING:
     case MSG_BYTES:
     case MSG_MESSAGE:
+    case MSG_JSON:
         return WIRE_LEN;
     default:
         return WIRE_VARINT;
@@ -175,6 +176,8 @@ static enum status read_scalar(
     uint64_t v = wire == WIRE_VARINT ? cursor_uvarint(&d->c) : cursor_u64le(&d->c);
     if (d->c.bad)
         return cut_short(d);
+    if (f->kind == MSG_ENUM)
+        v = (uint64_t)(int64_t)msg_enum_number((int32_t)v);
     void *slot = value_slot(d, msg, f);
     if (!slot)
         return no_memory(d);
@@ -422,14 +425,24 @@ static void put_list(struct buf *out, const struct msg_field *f, const struct ms
     }
 }
 
+/* A value that has no number is not written. */
+static bool to_write(const void *msg, const struct msg_field *f)
+{
+    if (f->kind == MSG_ENUM && *(const int32_t *)msg_slot_view(msg, f) >= MSG_JSON_ONLY)
+        return false;
+    return msg_present(msg, f);
+}
+
 void msg_encode_proto(const struct msg_desc *desc, const void *msg, struct buf *out)
 {
     for (uint32_t i = 0; i < desc->n_fields && !out->failed; i++) {
         const struct msg_field *f = &desc->fields[i];
         const void *slot = msg_slot_view(msg, f);
+        if (f->number >= MSG_JSON_ONLY)
+            return; /* and so have those behind it */
         if (f->repeated)
             put_list(out, f, slot);
-        else if (!msg_present(msg, f))
+        else if (!to_write(msg, f))
             continue;
         else if (f->kind == MSG_MESSAGE)
             put_message(out, f, *(const msg_ptr *)slot);

@@ -182,6 +182,7 @@ static inline bool keep_has(const uint8_t *keep, uint32_t node)
 
 /* rollups.c: what need not be summed */
 
+struct function_sum;
 struct selection;
 
 /* Which profile types of the part's roll-ups the matching series are, all of them: *ret_types has
@@ -197,8 +198,9 @@ struct tree_set {
     struct rollup_names names; /* of the flat trees */
     MSG_LIST(struct flat_tree) flats;
     MSG_LIST(struct store_tree *) trees;
+    struct function_sum *functions; /* where to add the tables of roll-ups up, in place of trees */
 };
-/* Done with tree_set_done, also after a failure. */
+/* All zero but `functions` before. Done with tree_set_done, also after a failure. */
 enum status tree_set_gather(
     struct query *q, const struct selection *s, struct tree_set *set, struct error *err);
 void tree_set_done(struct tree_set *set);
@@ -238,7 +240,7 @@ enum status selection_open(
 enum status label_values(
     struct exec *x, struct str name, struct str **ret_values, uint32_t *ret_n, struct error *err);
 
-/* stacktraces.c, pprof_out.c */
+/* stacktraces.c, pprof_out.c, functions.c, sandwich.c */
 
 /* The name tree of a selection as far as `budget` nodes need, finished; t is initialised. */
 enum status selection_tree(struct query *q, const struct selection *s, int64_t budget,
@@ -246,6 +248,19 @@ enum status selection_tree(struct query *q, const struct selection *s, int64_t b
 /* max_nodes > 0 truncates. No data: an empty message. */
 enum status selection_pprof(struct query *q, const struct selection *s, int64_t max_nodes,
     const struct m_go_pgo *pgo, struct m_profile *ret_profile, struct error *err);
+/* Adds the exact function table of a selection up; sum is initialised. */
+enum status selection_functions(
+    struct query *q, const struct selection *s, struct function_sum *sum, struct error *err);
+/* The table by falling self, at most `rows` of it (<= 0: all). */
+enum status selection_function_table(struct query *q, const struct selection *s, int64_t rows,
+    struct m_function_table **ret_table, struct error *err);
+/* At most `rows` of the rows of either side, those with the larger shares first. */
+enum status function_sums_diff(struct query *q, const struct function_sum *left,
+    const struct function_sum *right, int64_t rows, struct m_function_diff_table **ret_table,
+    struct error *err);
+/* Callers and callees of a function as JSON, either half cut to `nodes` (<= 0: uncut). */
+enum status selection_sandwich(struct query *q, const struct selection *s, struct str function,
+    int64_t nodes, struct str *ret_json, struct error *err);
 /* Untouched when there is no data. */
 enum status selection_dot(struct query *q, const struct selection *s, int64_t max_nodes,
     struct str *ret_dot, struct error *err);

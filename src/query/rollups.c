@@ -7,6 +7,7 @@
  * A roll-up is about all series of its type. So it answers only where the selector keeps all of
  * them or none, and nothing looks at single samples: no span, trace or profile ids, no frames.
  * Answers are the same either way; only the way differs. */
+#include "model/function_table.h"
 #include "query/query_int.h"
 
 static uint32_t type_index(const struct part_rollups *ru, const uint32_t *ids)
@@ -103,6 +104,39 @@ static void cover(struct exec_part *ep, const struct part_tree *t)
         ep->covered[i >> 3] |= (uint8_t)(1u << (i & 7));
 }
 
+/* The table of a tree instead of the tree. The scratch is nobody's here: no row is entered. */
+static enum status add_table(struct tree_set *set, struct exec *x, const struct part *part,
+    const struct part_tree *t, struct error *err)
+{
+    struct store_tree *tree;
+    struct function_table table;
+    arena_reset(&x->rows);
+    TRY(store_tree_enter(x->q->store, part, t, &x->rows, &tree, err));
+    if (!tree)
+        return ST_OK; /* damaged: left out like the rows it stands for */
+    enum status st = store_functions(x->q->store, part, t, &x->rows, &table, err);
+    if (st == ST_OK)
+        st = function_sum_add(set->functions, &table, &tree->names, err);
+    else if (st == ST_DATA_LOSS)
+        st = ST_OK;
+    store_tree_leave(x->q->store, tree);
+    return st;
+}
+
+static enum status take_tree(struct tree_set *set, struct exec *x, const struct part *part,
+    const struct part_tree *t, struct error *err)
+{
+    if (set->functions)
+        return add_table(set, x, part, t, err);
+    struct store_tree **slot = VEC_PUSH(set->q->arena, set->trees);
+    if (!slot)
+        return query_full(set->q, err);
+    TRY(store_tree_enter(x->q->store, part, t, set->q->arena, slot, err));
+    if (!*slot)
+        set->trees.n--; /* damaged: left out like the rows it stands for */
+    return ST_OK;
+}
+
 /* A range of slots is covered when all wanted types have a tree of it. */
 static enum status take_range(struct tree_set *set, struct exec *x, struct exec_part *ep,
     const struct part_tree *like, const uint32_t *types, uint32_t n, struct error *err)
@@ -111,17 +145,9 @@ static enum status take_range(struct tree_set *set, struct exec *x, struct exec_
     for (uint32_t i = 0; i < n; i++)
         if (!tree_like(ru, like, types[i]))
             return ST_OK;
-    for (uint32_t i = 0; i < n; i++) {
-        struct store_tree **slot = VEC_PUSH(set->q->arena, set->trees);
-        if (!slot)
-            return query_full(set->q, err);
-        TRY(query_status(set->q,
-            store_tree_enter(
-                x->q->store, ep->part, tree_like(ru, like, types[i]), set->q->arena, slot, err),
-            err));
-        if (!*slot)
-            set->trees.n--; /* damaged: left out like the rows it stands for */
-    }
+    for (uint32_t i = 0; i < n; i++)
+        TRY(query_status(
+            set->q, take_tree(set, x, ep->part, tree_like(ru, like, types[i]), err), err));
     cover(ep, like);
     return ST_OK;
 }
@@ -182,7 +208,7 @@ enum status tree_set_gather(
 {
     struct exec x = {0};
     struct exec_sums sums = {0};
-    *set = (struct tree_set){.q = q};
+    set->q = q;
     rollup_names_init(&set->names, q->arena);
     enum status st = selection_open(q, s, &x, err);
     if (st == ST_OK)

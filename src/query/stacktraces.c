@@ -6,12 +6,13 @@
  * are exact at every max_nodes (model/tree_merge.h). It owns its texts, so parts are let go before
  * the shape is drawn. */
 #include "model/dot.h"
+#include "model/function_table.h"
 #include "query/query_int.h"
 
 enum status selection_tree(struct query *q, const struct selection *s, int64_t budget,
     struct nametree *t, struct error *err)
 {
-    struct tree_set set;
+    struct tree_set set = {0};
     enum status st = tree_set_gather(q, s, &set, err);
     if (st == ST_OK)
         st = tree_sets_merge(q, &set, 1, budget, t, err);
@@ -152,6 +153,23 @@ static enum status answer_tree(struct query *q, const stacktraces_request *rq,
     return st;
 }
 
+static enum status answer(struct query *q, const stacktraces_request *rq, const struct selection *s,
+    int64_t nodes, stacktraces_response *rs, struct error *err)
+{
+    switch (rq->format) {
+    case M_FORMAT_PPROF:
+        return answer_pprof(q, rq, s, nodes, rs, err);
+    case M_FORMAT_DOT:
+        return selection_dot(q, s, nodes, &rs->dot, err);
+    case M_FORMAT_FUNCTIONS:
+        return selection_function_table(q, s, nodes, &rs->functions, err);
+    case M_FORMAT_SANDWICH:
+        return selection_sandwich(q, s, rq->sandwich_function, nodes, &rs->sandwich, err);
+    default:
+        return answer_tree(q, rq, s, nodes, rs, err);
+    }
+}
+
 enum status query_select_merge_stacktraces(
     struct query *q, const stacktraces_request *rq, stacktraces_response *rs, struct error *err)
 {
@@ -163,13 +181,11 @@ enum status query_select_merge_stacktraces(
         TRY(pprof_nodes(q, rq->max_nodes, &nodes, err));
     else if (rq->format != M_FORMAT_DOT)
         TRY(query_nodes_check(q, rq->max_nodes, &nodes, err));
+    if (rq->format == M_FORMAT_SANDWICH && rq->sandwich_function.n == 0)
+        FAIL(err, ST_INVALID_ARGUMENT, "sandwich_function is required");
     enum status st = prepare(q, rq, &s, err);
-    if (st == ST_OK && rq->format == M_FORMAT_PPROF)
-        st = answer_pprof(q, rq, &s, nodes, rs, err);
-    else if (st == ST_OK && rq->format == M_FORMAT_DOT)
-        st = selection_dot(q, &s, nodes, &rs->dot, err);
-    else if (st == ST_OK)
-        st = answer_tree(q, rq, &s, nodes, rs, err);
+    if (st == ST_OK)
+        st = answer(q, rq, &s, nodes, rs, err);
     selection_done(&s);
     return st;
 }
@@ -223,15 +239,23 @@ static enum status check_type(struct str id, struct error *err)
     return bare ? ST_OK : profile_type_parse(id, &t, err);
 }
 
-static enum status side_trees(
-    struct query *q, const stacktraces_request *rq, struct tree_set *set, struct error *err)
+/* Where one side goes: one of them. */
+struct side {
+    struct tree_set *trees;
+    struct function_sum *functions;
+};
+
+static enum status take_side(
+    struct query *q, const stacktraces_request *rq, struct side to, struct error *err)
 {
     struct selection s = {0};
     TRY(check_ids(rq, err));
     TRY(query_range_check(q, rq->start, rq->end, &s.range, err));
     enum status st = prepare(q, rq, &s, err);
-    if (st == ST_OK)
-        st = tree_set_gather(q, &s, set, err);
+    if (st == ST_OK && to.functions)
+        st = selection_functions(q, &s, to.functions, err);
+    else if (st == ST_OK)
+        st = tree_set_gather(q, &s, to.trees, err);
     selection_done(&s);
     return st;
 }
@@ -256,30 +280,62 @@ static enum status draw_diff(struct query *q, const struct nametree *left,
     return ST_OK;
 }
 
+static enum status diff_functions(struct query *q, const stacktraces_request *left,
+    const stacktraces_request *right, int64_t rows, struct m_function_diff_table **ret,
+    struct error *err)
+{
+    struct function_sum sides[2];
+    function_sum_init(&sides[0], q->arena);
+    function_sum_init(&sides[1], q->arena);
+    enum status st = take_side(q, left, (struct side){.functions = &sides[0]}, err);
+    if (st == ST_OK)
+        st = take_side(q, right, (struct side){.functions = &sides[1]}, err);
+    if (st == ST_OK)
+        st = function_sums_diff(q, &sides[0], &sides[1], rows, ret, err);
+    function_sum_done(&sides[0]);
+    function_sum_done(&sides[1]);
+    return st;
+}
+
+static enum status diff_trees(struct query *q, const stacktraces_request *left,
+    const stacktraces_request *right, int64_t nodes, struct m_flamegraph_diff **ret,
+    struct error *err)
+{
+    struct nametree trees[2];
+    struct tree_set sides[2] = {0};
+    nametree_init(&trees[0], q->arena);
+    nametree_init(&trees[1], q->arena);
+    enum status st = take_side(q, left, (struct side){.trees = &sides[0]}, err);
+    if (st == ST_OK)
+        st = take_side(q, right, (struct side){.trees = &sides[1]}, err);
+    if (st == ST_OK)
+        st = tree_sets_merge(q, sides, 2, nodes, trees, err);
+    if (st == ST_OK)
+        st = draw_diff(q, &trees[0], &trees[1], nodes, ret, err);
+    tree_set_done(&sides[0]);
+    tree_set_done(&sides[1]);
+    nametree_done(&trees[0]);
+    nametree_done(&trees[1]);
+    return st;
+}
+
+/* A table has a number of rows of its own; a picture is cut by the larger of all that are given. */
 enum status query_diff(
     struct query *q, const struct m_diff_request *rq, struct m_diff_response *rs, struct error *err)
 {
     static const stacktraces_request nothing;
     const stacktraces_request *left = rq->left ? rq->left : &nothing;
     const stacktraces_request *right = rq->right ? rq->right : &nothing;
-    struct nametree trees[2];
-    struct tree_set sides[2] = {0};
-    int64_t nodes;
+    bool table = rq->format == M_FORMAT_FUNCTIONS;
+    int64_t nodes = table ? rq->max_nodes
+                          : MAX(rq->max_nodes, MAX(left->max_nodes, right->max_nodes));
+    if (rq->format >= M_FORMAT_TREE && rq->format <= M_FORMAT_PPROF)
+        FAIL(err, ST_UNIMPLEMENTED, "a diff is a flame graph or a table of functions");
+    if (rq->format == M_FORMAT_SANDWICH)
+        FAIL(err, ST_UNIMPLEMENTED, "there is no sandwich of a diff");
     TRY(check_type(left->profile_typeID, err));
     TRY(check_type(right->profile_typeID, err));
-    TRY(query_nodes_check(q, MAX(left->max_nodes, right->max_nodes), &nodes, err));
-    nametree_init(&trees[0], q->arena);
-    nametree_init(&trees[1], q->arena);
-    enum status st = side_trees(q, left, &sides[0], err);
-    if (st == ST_OK)
-        st = side_trees(q, right, &sides[1], err);
-    if (st == ST_OK)
-        st = tree_sets_merge(q, sides, 2, nodes, trees, err);
-    if (st == ST_OK)
-        st = draw_diff(q, &trees[0], &trees[1], nodes, &rs->flamegraph, err);
-    tree_set_done(&sides[0]);
-    tree_set_done(&sides[1]);
-    nametree_done(&trees[0]);
-    nametree_done(&trees[1]);
-    return st;
+    TRY(query_nodes_check(q, nodes, &nodes, err));
+    return table ? diff_functions(q, left, right, nodes, &rs->functions, err)
+                 : diff_trees(q, left, right, nodes, &rs->flamegraph, err);
 }

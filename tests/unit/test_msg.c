@@ -387,6 +387,47 @@ static void test_depth(void **state)
     assert_string_equal(err.msg, "proto: unexpected EOF");
 }
 
+/* ── JSON only ── */
+
+static void test_json_only(void **state)
+{
+    (void)state;
+    struct m_function f[] = {{STR("a"), 1, 2}};
+    struct m_function_table table = {.total = 3};
+    struct m_select_merge_stacktraces_response rs = {
+        .dot = STR("d"), .functions = &table, .sandwich = STR("{\"total\":\"1\"}")};
+    table.functions.v = f;
+    table.functions.n = 1;
+    const struct msg_desc *desc = &m_select_merge_stacktraces_response_desc;
+    const char *json = "{\"dot\":\"d\",\"functions\":{\"functions\":[{\"name\":\"a\",\"self\":"
+                       "\"1\",\"total\":\"2\"}],\"total\":\"3\"},\"sandwich\":{\"total\":\"1\"}}";
+    assert_json(desc, &rs, json);
+    assert_proto(desc, &rs, STR("\x1a\1d"));
+    const struct m_select_merge_stacktraces_response *again = from_json(desc, json);
+    assert_int_equal(again->functions->functions.n, 1);
+    assert_int_equal(again->functions->functions.v[0].total, 2);
+    assert_int_equal(again->sandwich.n, 0);
+    refuse_json(desc, "{\"sandwich\":[}", "proto: syntax error (line 1:14): unexpected token }");
+}
+
+/* Enum values that have a name and no number. */
+static void test_json_only_enum(void **state)
+{
+    (void)state;
+    const struct m_select_merge_stacktraces_request *rq = from_json(
+        STACKTRACES, "{\"format\":\"PROFILE_FORMAT_SANDWICH\",\"sandwich_function\":\"f\"}");
+    assert_int_equal(rq->format, M_FORMAT_SANDWICH);
+    assert_json(
+        STACKTRACES, rq, "{\"format\":\"PROFILE_FORMAT_SANDWICH\",\"sandwichFunction\":\"f\"}");
+    assert_proto(STACKTRACES, rq, STR_EMPTY);
+    rq = from_json(STACKTRACES, "{\"format\":536870912}");
+    assert_int_equal(rq->format, INT32_MAX);
+    rq = from_proto(STACKTRACES, STR("\x30\x80\x80\x80\x80\x02"));
+    assert_int_equal(rq->format, INT32_MAX);
+    rq = from_json(STACKTRACES, "{\"format\":5}");
+    assert_int_equal(rq->format, 5);
+}
+
 /* ── random messages ── */
 
 static uint64_t seed;
@@ -457,6 +498,9 @@ static void draw_value(const struct msg_field *f, void *slot, int depth)
     case MSG_BYTES:
         *(struct str *)slot = draw_string(f->kind == MSG_STRING);
         return;
+    case MSG_JSON:
+        *(struct str *)slot = STR("{\"any\":[]}");
+        return;
     case MSG_MESSAGE:
         fill(f->sub, slot, depth + 1);
         return;
@@ -474,6 +518,7 @@ static size_t value_size(const struct msg_field *f)
         [MSG_ENUM] = 4,
         [MSG_STRING] = sizeof(struct str),
         [MSG_BYTES] = sizeof(struct str),
+        [MSG_JSON] = sizeof(struct str),
         [MSG_MESSAGE] = 0};
     return f->kind == MSG_MESSAGE ? f->sub->size : sizes[f->kind];
 }
@@ -599,6 +644,8 @@ int main(void)
         T(test_proto_unknown),
         T(test_proto_refused),
         T(test_depth),
+        T(test_json_only),
+        T(test_json_only_enum),
         T(test_round_trips),
         T(test_small_arenas),
         T(test_small_buffers),

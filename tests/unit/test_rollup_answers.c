@@ -3,8 +3,9 @@
  * of days; every byte of every answer must be the same.
  *
  * What a question may be about is drawn too: windows that cut hours, selectors that keep all, some
- * or none of the series of a type, group-bys, budgets, diffs. That roll-ups were read is checked by
- * what is loaded afterwards; else the property would hold for nothing. */
+ * or none of the series of a type, group-bys, budgets, diffs, function tables, sandwiches. That
+ * roll-ups were read is checked by what is loaded afterwards; else the property would hold for
+ * nothing. */
 #include "test.h"
 
 #include "base/fs_sim.h"
@@ -65,7 +66,7 @@ static void random_upload(struct store *s)
 /* Questions */
 
 struct question {
-    struct str type, selector, right_selector;
+    struct str type, selector, right_selector, function;
     int64_t from_ms, until_ms, max_nodes;
     uint32_t group_by; /* how many of the labels below */
     double step;
@@ -78,8 +79,9 @@ static struct question random_question(void)
         "cpu:type0:count::", "cpu:type1:count::", "wall:type0:count::"};
     static const char *const selectors[] = {"{}", "{service_name=\"web\"}", "{env=\"prod\"}",
         "{service_name=\"db\",env!=\"dev\"}", "{service_name=~\"web|cart\"}", "{env=\"none\"}"};
+    static const char *const functions[] = {"other", "total", "d", "f", "none"};
     static const int64_t budgets[] = {0, 1, 2, 5, 17, 60, 1000, -1};
-    struct question q = {.type = str_from(types[rng(3)]), .kind = (int)rng(6)};
+    struct question q = {.type = str_from(types[rng(3)]), .kind = (int)rng(9)};
     q.selector = str_from(selectors[rng(6)]);
     q.right_selector = str_from(selectors[rng(6)]);
     int64_t a = (int64_t)rng(46 * 3600), b = (int64_t)rng(46 * 3600);
@@ -89,6 +91,7 @@ static struct question random_question(void)
     q.max_nodes = budgets[rng(8)];
     q.group_by = (uint32_t)rng(3);
     q.step = (double)(1 + rng(7200));
+    q.function = str_from(functions[rng(5)]);
     return q;
 }
 
@@ -125,9 +128,11 @@ static const struct msg_desc *ask_diff(struct query *q, const struct question *x
     struct m_diff_response *rs = ARENA_NEW(q->arena, struct m_diff_response);
     struct m_select_merge_stacktraces_request left = tree_request(x, x->selector),
                                               right = tree_request(x, x->right_selector);
-    const struct m_diff_request rq = {.left = &left, .right = &right};
+    struct m_diff_request rq = {.left = &left, .right = &right};
     struct error err = {0};
     right.start -= 3600 * 1000;
+    if (x->kind == 8)
+        rq = (struct m_diff_request){&left, &right, M_FORMAT_FUNCTIONS, x->max_nodes};
     assert_int_equal(query_diff(q, &rq, rs, &err), ST_OK);
     *ret = rs;
     return &m_diff_response_desc;
@@ -139,7 +144,10 @@ static const struct msg_desc *ask_tree(struct query *q, const struct question *x
         q->arena, struct m_select_merge_stacktraces_response);
     struct m_select_merge_stacktraces_request rq = tree_request(x, x->selector);
     struct error err = {0};
-    rq.format = x->kind == 0 ? M_FORMAT_TREE : x->kind == 1 ? M_FORMAT_DOT : M_FORMAT_FLAMEGRAPH;
+    static const int32_t formats[] = {M_FORMAT_TREE, M_FORMAT_DOT,
+        M_FORMAT_FLAMEGRAPH, [6] = M_FORMAT_FUNCTIONS, [7] = M_FORMAT_SANDWICH};
+    rq.format = formats[x->kind];
+    rq.sandwich_function = x->function;
     if (x->kind == 1)
         rq.max_nodes = 20;
     assert_int_equal(query_select_merge_stacktraces(q, &rq, rs, &err), ST_OK);
@@ -169,10 +177,10 @@ static char *answer(struct store *s, const struct question *x)
     void *rs = NULL;
     arena_init(&arena, 256 * MIB);
     struct query q = {.store = s, .tenants = &tenant, .n_tenants = 1, .arena = &arena};
-    const struct msg_desc *desc = x->kind == 3   ? ask_series(&q, x, &rs)
-                                  : x->kind == 4 ? ask_diff(&q, x, &rs)
-                                  : x->kind == 5 ? ask_labels(&q, x, &rs)
-                                                 : ask_tree(&q, x, &rs);
+    const struct msg_desc *desc = x->kind == 3                   ? ask_series(&q, x, &rs)
+                                  : x->kind == 4 || x->kind == 8 ? ask_diff(&q, x, &rs)
+                                  : x->kind == 5                 ? ask_labels(&q, x, &rs)
+                                                                 : ask_tree(&q, x, &rs);
     buf_init(&out, GIB);
     msg_encode_json(desc, rs, &out);
     assert_false(out.failed);
