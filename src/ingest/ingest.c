@@ -26,7 +26,7 @@
 
 struct ingest {
     struct ingest_config cfg;
-    struct rate *rate;
+    struct rate *rate, *quota;
 };
 
 struct ingest *ingest_new(const struct ingest_config *cfg)
@@ -35,6 +35,7 @@ struct ingest *ingest_new(const struct ingest_config *cfg)
     struct ingest *ig = NEW(struct ingest);
     ig->cfg = *cfg;
     ig->rate = rate_new();
+    ig->quota = rate_new();
     return ig;
 }
 
@@ -43,6 +44,7 @@ void ingest_free(struct ingest *ig)
     if (!ig)
         return;
     rate_free(ig->rate);
+    rate_free(ig->quota);
     mem_free(ig);
 }
 
@@ -183,6 +185,22 @@ static void receive_metrics(const struct ingest_request *rq, const struct ingest
     metric_observe(M_RECEIVED_DECOMPRESSED, (double)profile, type, rq->tenant);
 }
 
+/* §6.4 step 4: the switch, and the few uploads that pass it. */
+static enum status check_quota(struct ingest_request *rq, struct error *err)
+{
+    const struct ingest_quota *q = &rq->limits.quota;
+    if (!q->reached ||
+        rate_take_one(rq->ig->quota, rq->tenant, q->requests, q->requests_period_ns, rq->now_ns))
+        return ST_OK;
+    char limit[32], reset[32];
+    ingest_size_text(q->period_bytes, 1024, limit);
+    ingest_reset_text(q->reset_s, reset);
+    error_set(err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__,
+        "limit of %s/%s reached, next reset at %s", limit, ingest_periods[q->period].p, reset);
+    discard_all(rq, STR("ingest_limit_reached"), err);
+    return shape_error(rq, 0, ST_RESOURCE_EXHAUSTED, err);
+}
+
 /* §6.3, for all series at once. */
 static enum status charge(struct ingest_request *rq, struct error *err)
 {
@@ -198,6 +216,7 @@ static enum status charge(struct ingest_request *rq, struct error *err)
     }
     if (rq->stacks_cut)
         metric_add(M_TRUNCATED, (double)rq->stacks_cut, STR("stack"), rq->tenant);
+    TRY(check_quota(rq, err));
     const struct ingest_limits *l = &rq->limits;
     if (rate_take(rq->ig->rate, rq->tenant, l->rate_bytes_per_s, l->burst_bytes, total, rq->now_ns))
         return ST_OK;

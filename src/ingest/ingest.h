@@ -18,6 +18,29 @@
 /* Where the built-in relabelling rules stand among a tenant's. */
 enum ingest_default_rules { DEFAULT_RULES_FIRST, DEFAULT_RULES_LAST, DEFAULT_RULES_DISABLED };
 
+enum ingest_period {
+    INGEST_SECOND,
+    INGEST_MINUTE,
+    INGEST_HOUR,
+    INGEST_DAY,
+    INGEST_WEEK,
+    INGEST_MONTH,
+    INGEST_YEAR,
+    INGEST_PERIODS
+};
+extern const struct str ingest_periods[INGEST_PERIODS]; /* "second" … "year" */
+
+/* A switch that somebody else sets, who counts what a tenant sends. The other members are what the
+ * answer says, and how many uploads pass nevertheless. */
+struct ingest_quota {
+    bool reached;
+    uint64_t period_bytes;
+    enum ingest_period period;
+    int64_t reset_s;
+    uint64_t requests; /* that pass in each requests_period_ns */
+    int64_t requests_period_ns;
+};
+
 /* Of a tenant; 0 = off unless said. Defaults in ingest_limits_default. */
 struct ingest_limits {
     double rate_bytes_per_s;          /* 64 MiB/s */
@@ -40,6 +63,7 @@ struct ingest_limits {
     const struct relabel *relabel_rules, *sample_type_rules; /* NULL: none */
     enum ingest_default_rules default_rules;
     uint64_t head_bytes_max; /* the server makes it a quarter of the head */
+    struct ingest_quota quota;
 };
 void ingest_limits_default(struct ingest_limits *l);
 

@@ -106,6 +106,8 @@ enum status ingest_check_profile(
     struct ingest_request *rq, struct ingest_series *s, struct error *err);
 /* "4.0 MiB" (base 1024) or "4.2 MB" (base 1000): one decimal below 10, none above. */
 void ingest_size_text(uint64_t bytes, unsigned base, char out[32]);
+/* "2026-01-01T00:00:00Z" */
+void ingest_reset_text(int64_t s, char out[32]);
 /* "2026-08-21 10:00:00.123 +0000 UTC" */
 void ingest_time_text(int64_t ms, char out[64]);
 /* At most `max` bytes of s, cut at a character and marked with "…": so that the end of a message
@@ -220,5 +222,8 @@ void rate_free(struct rate *r);
 /* Takes `bytes` from the tenant's bucket, or nothing and false. */
 bool rate_take(
     struct rate *r, struct str tenant, double per_s, double burst, uint64_t bytes, int64_t now_ns);
+/* One of the n that the tenant has in each period; a period begins with the first of them. */
+bool rate_take_one(
+    struct rate *r, struct str tenant, uint64_t n, int64_t period_ns, int64_t now_ns);
 
 #endif

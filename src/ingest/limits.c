@@ -21,6 +21,14 @@ enum {
     HEX_BYTES_MAX = 256,
 };
 
+const struct str ingest_periods[INGEST_PERIODS] = {[INGEST_SECOND] = {"second", 6},
+    [INGEST_MINUTE] = {"minute", 6},
+    [INGEST_HOUR] = {"hour", 4},
+    [INGEST_DAY] = {"day", 3},
+    [INGEST_WEEK] = {"week", 4},
+    [INGEST_MONTH] = {"month", 5},
+    [INGEST_YEAR] = {"year", 4}};
+
 void ingest_limits_default(struct ingest_limits *l)
 {
     *l = (struct ingest_limits){
@@ -56,6 +64,14 @@ void ingest_size_text(uint64_t bytes, unsigned base, char out[32])
     v = (double)(uint64_t)(v * 10 + 0.5) / 10;
     const char *name = base == 1024 ? binary[unit] : decimal[unit];
     snprintf(out, 32, unit && v < 10 ? "%.1f %s" : "%.0f %s", v, name);
+}
+
+void ingest_reset_text(int64_t s, char out[32])
+{
+    char full[32];
+    size_t n = clock_format_ms(MAX(MIN(s, INT64_MAX / NS_PER_S), 0) * NS_PER_S, full);
+    ASSERT(n == 24); /* "2026-01-01T00:00:00.000Z" */
+    snprintf(out, 32, "%.19sZ", full);
 }
 
 void ingest_time_text(int64_t ms, char out[64])

@@ -1,7 +1,9 @@
 /* Token buckets, one per tenant, in a table of fixed size.
  *
  * A bucket holds up to `burst` bytes and fills at `per_s`. A request takes all of its bytes or
- * none; one larger than the burst never passes, as in the reference.
+ * none; one larger than the burst never passes, as in the reference. A table of its own counts
+ * uploads in periods instead (rate_take_one): tokens are what is left of the period that began at
+ * at_ns.
  *
  * The table is set-associative: the seeded hash of the tenant picks a set of WAYS slots and is also
  * the key. When a set is full, the bucket that was used longest ago is given away; its tenant then
@@ -58,6 +60,23 @@ static struct rate_bucket *bucket_find(
     }
     *oldest = (struct rate_bucket){.key = key, .at_ns = now_ns, .tokens = burst};
     return oldest;
+}
+
+bool rate_take_one(struct rate *r, struct str tenant, uint64_t n, int64_t period_ns, int64_t now_ns)
+{
+    if (n == 0 || period_ns <= 0)
+        return false;
+    uint64_t key = hash_str(tenant) | 1;
+    mutex_lock(&r->lock);
+    struct rate_bucket *b = bucket_find(r->sets[(key >> 32) % RATE_SETS], key, (double)n, now_ns);
+    if (now_ns - b->at_ns >= period_ns)
+        *b = (struct rate_bucket){.key = key, .at_ns = now_ns, .tokens = (double)n};
+    b->tokens = MIN(b->tokens, (double)n);
+    bool ok = b->tokens >= 1;
+    if (ok)
+        b->tokens -= 1;
+    mutex_unlock(&r->lock);
+    return ok;
 }
 
 bool rate_take(

@@ -43,6 +43,7 @@ const struct refusal_reason refusal_reasons[] = {
     {"missing_labels", ""},
     {"duplicate_label_names", ""},
     {"rate_limited", "limits.ingestion_rate_mb"},
+    {"ingest_limit_reached", "limits.ingestion_limit.limit_reached"},
     {"body_size_limit_exceeded", "limits.ingestion_body_limit_mb"},
     {"body_budget_exceeded", "server.body_budget_bytes"},
     {"not_in_ingestion_window", "limits.reject_older_than"},

@@ -24,6 +24,7 @@ enum config_type {
     CONFIG_RULES,      /* relabelling rules: a sequence of mappings, or its JSON */
     CONFIG_TYPE_RULES, /* the same, only drop and keep */
     CONFIG_POSITION,   /* first, last, disabled */
+    CONFIG_PERIOD,     /* second, minute, … year */
     CONFIG_ANY,        /* any YAML, not looked at; only for settings without effect */
 };
 
@@ -54,6 +55,10 @@ struct config_limits {
     bool disable_label_sanitization;
     int64_t reject_older_than_ns, reject_newer_than_ns;
     int64_t max_active_series, max_active_services;
+    bool quota_reached; /* ingestion_limit */
+    double quota_mb;
+    int64_t quota_period; /* enum ingest_period */
+    int64_t quota_reset_s, quota_requests, quota_requests_period_ns;
     const struct relabel *relabel_rules, *sample_type_rules; /* of relabel_compile */
     int64_t default_rules;                                   /* enum ingest_default_rules */
     uint64_t max_head_bytes;                                 /* 0: a quarter of the head */

@@ -172,6 +172,7 @@ static const char *type_word(enum config_type t)
         [CONFIG_RULES] = "list of rules",
         [CONFIG_TYPE_RULES] = "list of rules",
         [CONFIG_POSITION] = "first, last, disabled",
+        [CONFIG_PERIOD] = "second … year",
         [CONFIG_ANY] = "any",
     };
     return words[t];

@@ -12,7 +12,7 @@ typedef int64_t ctype_INT, ctype_DURATION, ctype_XDURATION;
 typedef uint64_t ctype_BYTES;
 typedef double ctype_FLOAT;
 typedef const struct relabel *ctype_RULES, *ctype_TYPE_RULES;
-typedef int64_t ctype_POSITION;
+typedef int64_t ctype_POSITION, ctype_PERIOD;
 
 #define SAME_TYPE(type, member)                                                               \
     _Static_assert(                                                                           \

@@ -218,10 +218,10 @@ static const struct str positions[] = {[DEFAULT_RULES_FIRST] = {"first", 5},
     [DEFAULT_RULES_LAST] = {"last", 4},
     [DEFAULT_RULES_DISABLED] = {"disabled", 8}};
 
-static bool parse_position(struct str s, int64_t *ret)
+static bool parse_word(struct str s, const struct str *words, size_t n, int64_t *ret)
 {
-    for (size_t i = 0; i < ARRAY_LEN(positions); i++) {
-        if (!str_eq(s, positions[i]))
+    for (size_t i = 0; i < n; i++) {
+        if (!str_eq(s, words[i]))
             continue;
         *ret = (int64_t)i;
         return true;
@@ -244,7 +244,9 @@ bool config_value_parse(
     case CONFIG_TYPE_RULES:
         return relabel_compile(text, type == CONFIG_TYPE_RULES, &ret_value->rules, NULL) == ST_OK;
     case CONFIG_POSITION:
-        return parse_position(text, &ret_value->i);
+        return parse_word(text, positions, ARRAY_LEN(positions), &ret_value->i);
+    case CONFIG_PERIOD:
+        return parse_word(text, ingest_periods, INGEST_PERIODS, &ret_value->i);
     case CONFIG_BOOL:
         return parse_bool(text, &ret_value->b);
     case CONFIG_INT:
@@ -333,6 +335,9 @@ void config_value_format(enum config_type type, const void *p, struct buf *out)
     case CONFIG_POSITION:
         buf_str(out, positions[*(const int64_t *)p]);
         return;
+    case CONFIG_PERIOD:
+        buf_str(out, ingest_periods[*(const int64_t *)p]);
+        return;
     case CONFIG_BOOL:
         buf_str(out, *(const bool *)p ? STR("true") : STR("false"));
         return;
@@ -382,6 +387,7 @@ bool config_value_store(
         return true;
     case CONFIG_INT:
     case CONFIG_POSITION:
+    case CONFIG_PERIOD:
     case CONFIG_DURATION:
     case CONFIG_XDURATION:
         *(int64_t *)p = v->i;

@@ -134,6 +134,7 @@ static const char *type_name(enum config_type t)
         [CONFIG_RULES] = "relabel.Config",
         [CONFIG_TYPE_RULES] = "relabel.Config",
         [CONFIG_POSITION] = "first, last or disabled",
+        [CONFIG_PERIOD] = "second, minute, hour, day, week, month or year",
         [CONFIG_ANY] = "any",
     };
     return names[t];

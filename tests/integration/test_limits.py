@@ -166,6 +166,43 @@ def head_share(build):
         refused("a share that was set", fill(s, "", 5000), "max_head_bytes", "limit: 2097152")
 
 
+QUOTA = """
+overrides:
+  t:
+    ingestion_limit:
+      limit_reached: true
+      period_type: hour
+      period_limit_mb: 1024
+      limit_reset_time: 1767225600
+      sampling:
+        num_requests: 1
+        period: 1h
+      usage_groups:
+        some:
+          limit_reached: false
+"""
+
+
+def quota(build):
+    with tempfile.TemporaryDirectory(prefix="everflame-test-") as folder:
+        path = os.path.join(folder, "overrides.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(QUOTA)
+        flags = ["-auth.multitenancy-enabled=true", "-runtime-config.reload-period=100ms", "-runtime-config.file=" + path]
+        with Server(build, flags) as s:
+            check("one passes", upload(s, "t", "shop")[0] == 200)
+            refused("the next", upload(s, "t", "shop"), "limit of 1.0 GiB/hour reached, next reset at 2026-01-01T00:00:00Z")
+            check("another tenant", upload(s, "u", "shop")[0] == 200)
+            want = [("shop", "ingest_limit_reached", "limits.ingestion_limit.limit_reached", 1)]
+            check("on record", refusals(s, "t") == want, refusals(s, "t"))
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(QUOTA.replace("limit_reached: true", "limit_reached: false"))
+            until = time.monotonic() + 20
+            while upload(s, "t", "shop")[0] != 200 and time.monotonic() < until:
+                time.sleep(0.05)
+            check("the switch is off", upload(s, "t", "shop")[0] == 200)
+
+
 def main():
     build = sys.argv[1] if len(sys.argv) > 1 else "build"
     flags = ["-auth.multitenancy-enabled=true", "-validation.max-active-series=3", "-validation.max-active-services=2",
@@ -197,6 +234,7 @@ def main():
     before_the_decoder(build)
     budget(build)
     head_share(build)
+    quota(build)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -241,6 +241,33 @@ static void test_rate(void **state)
     expect(ST_OK, "", 1);
 }
 
+/* Somebody else says that the limit is reached; a few uploads pass all the same. */
+static void test_quota(void **state)
+{
+    (void)state;
+    const char *text = "limit of 1.5 GiB/day reached, next reset at 2026-01-01T00:00:00Z";
+    double before = discarded("ingest_limit_reached");
+    begin();
+    add_service("a", small_pprof("", ""));
+    add_service("b", small_pprof("", ""));
+    test_limits.quota = (struct ingest_quota){
+        .reached = true, .period_bytes = 3 * GIB / 2, .period = INGEST_DAY, .reset_s = 1767225600};
+    push();
+    expect(ST_RESOURCE_EXHAUSTED, text, 0);
+    assert_true(discarded("ingest_limit_reached") == before + 2);
+    test_limits.quota.requests = 2;
+    test_limits.quota.requests_period_ns = 60 * NS_PER_S;
+    push();
+    expect(ST_OK, "", 2);
+    push();
+    expect(ST_OK, "", 4);
+    push();
+    expect(ST_RESOURCE_EXHAUSTED, text, 4);
+    test_limits.quota.reached = false;
+    push();
+    expect(ST_OK, "", 6);
+}
+
 static void test_size_limits(void **state)
 {
     (void)state;
@@ -387,6 +414,7 @@ int main(void)
         TEST_OF(test_partial),
         TEST_OF(test_partial_and_store_fails),
         TEST_OF(test_rate),
+        TEST_OF(test_quota),
         TEST_OF(test_size_limits),
         TEST_OF(test_window),
         TEST_OF(test_overflow),

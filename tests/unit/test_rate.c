@@ -59,12 +59,33 @@ static void test_many_tenants(void **state)
     rate_free(r);
 }
 
+/* At most n in each period, which begins with the first of them. */
+static void test_windows(void **state)
+{
+    (void)state;
+    struct rate *r = rate_new();
+    struct str a = STR("a"), b = STR("b");
+    int64_t t = 1000 * NS_PER_S, minute = 60 * NS_PER_S;
+    assert_false(rate_take_one(r, a, 0, minute, t));
+    assert_false(rate_take_one(r, a, 5, 0, t));
+    assert_true(rate_take_one(r, a, 2, minute, t));
+    assert_true(rate_take_one(r, b, 2, minute, t));
+    assert_true(rate_take_one(r, a, 2, minute, t + minute - 1));
+    assert_false(rate_take_one(r, a, 2, minute, t + minute - 1));
+    for (int i = 0; i < 2; i++)
+        assert_true(rate_take_one(r, a, 2, minute, t + minute));
+    assert_false(rate_take_one(r, a, 2, minute, t + minute));
+    assert_false(rate_take_one(r, a, 1, minute, t + minute)); /* fewer from now on */
+    rate_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bucket),
         cmocka_unit_test(test_off_and_changes),
         cmocka_unit_test(test_many_tenants),
+        cmocka_unit_test(test_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
