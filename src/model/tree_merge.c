@@ -3,7 +3,8 @@
  * A merged node has its totals and the list of its occurrences: where its children are in each of
  * the sources that have any. Opening it reads these groups into one batch; children meet in
  * `slots`, an array by name that a round number clears; a child that is new there becomes a merged
- * node and a node of the trees.
+ * node and a node of the trees. The budget-th largest total so far bounds the final one from below:
+ * what stays under it is never opened, so where its children are need not be noted.
  *
  *     heap ── largest total ──→ node ── occurrences ──→ batch of children, by source
  *      ↑                                                      │ source's name id → our name id
@@ -32,7 +33,7 @@ struct occurrence {
 /* A child in one source, as it was read. */
 struct entry {
     struct occurrence o; /* ref: NONE for a leaf */
-    uint32_t name;       /* id of the source */
+    uint32_t name;       /* id of the source; then the merged node that it belongs to */
 };
 
 struct merged {
@@ -85,6 +86,11 @@ struct merge {
         struct slot *v; /* by our name id */
         uint32_t n, cap;
     } slots;
+    struct {
+        int64_t
+            *v; /* the `budget` largest keys so far, the smallest on top; NULL: all are opened */
+        uint32_t n, cap;
+    } best;
     uint32_t free;  /* list of occurrences, or NONE */
     uint32_t round; /* number of the opening */
     uint32_t other; /* our id of the name `other`, NONE as long as no source has it */
@@ -168,9 +174,8 @@ static inline uint32_t find_child(struct merge *m, uint32_t name)
     return slot->node;
 }
 
-/* Adds an entry to the child it belongs to. */
-static enum status add_entry(
-    struct merge *m, uint32_t parent, const struct entry *e, struct error *err)
+/* Adds an entry to the child it belongs to, which takes the place of its name. */
+static enum status add_entry(struct merge *m, uint32_t parent, struct entry *e, struct error *err)
 {
     uint32_t name = m->states[e->o.source].names[e->name] - 1;
     unsigned side = m->sources[e->o.source].side;
@@ -187,7 +192,8 @@ static enum status add_entry(
         if (child->node[side] == SYM_NONE)
             return no_memory(err);
     }
-    return e->o.ref == NONE || add_occurrence(m, i, e->o) ? ST_OK : no_memory(err);
+    e->name = i;
+    return ST_OK;
 }
 
 /* Room for n more entries in the batch; NULL without memory. */
@@ -272,15 +278,64 @@ static enum status collect_children(struct merge *m, uint32_t i, struct error *e
     return ST_OK;
 }
 
-/* Makes the children of a node; none if it is a leaf or was opened before. */
+/* Best so far */
+
+static int64_t key_of(const struct merged *node)
+{
+    return MAX(node->total[0], node->total[1]);
+}
+
+/* What a node must have to be opened, as far as can be said: at least what the budget-th best has.
+ */
+static bool may_open(const struct merge *m, const struct merged *node)
+{
+    return !m->best.v || m->best.n < m->best.cap || key_of(node) >= m->best.v[0] ||
+           node->name == m->other;
+}
+
+static void note_key(struct merge *m, int64_t key)
+{
+    int64_t *v = m->best.v;
+    uint32_t i = 0, n = m->best.n;
+    if (!v)
+        return;
+    if (n < m->best.cap) {
+        i = m->best.n++;
+        for (uint32_t up; i > 0 && v[up = (i - 1) / 2] > key; i = up)
+            v[i] = v[up];
+    } else if (key > v[0]) {
+        for (uint32_t down; (down = i * 2 + 1) < n; i = down) {
+            if (down + 1 < n && v[down + 1] < v[down])
+                down++;
+            if (v[down] >= key)
+                break;
+            v[i] = v[down];
+        }
+    } else {
+        return;
+    }
+    v[i] = key;
+}
+
+/* Makes the children of a node; none if it is a leaf or was opened before. Where their children are
+ * is only noted of those that may be opened, which are few. */
 static enum status open_node(struct merge *m, uint32_t i, struct error *err)
 {
+    uint32_t first = m->nodes.n;
     TRY(collect_children(m, i, err));
     m->round++;
     for (uint32_t k = 0; k < m->batch.n; k++) {
         TRY(add_entry(m, i, &m->batch.v[k], err));
         if (UNLIKELY(++m->entries >= ALIVE_EVERY))
             TRY(check_alive(m, err));
+    }
+    for (uint32_t k = first; k < m->nodes.n; k++)
+        note_key(m, key_of(&m->nodes.v[k]));
+    for (uint32_t k = 0; k < m->batch.n; k++) {
+        const struct entry *e = &m->batch.v[k];
+        if (e->o.ref != NONE && may_open(m, &m->nodes.v[e->name]) &&
+            !add_occurrence(m, e->name, e->o))
+            return no_memory(err);
     }
     return ST_OK;
 }
@@ -324,8 +379,8 @@ static enum status settle(struct merge *m, uint32_t first, struct error *err)
         for (unsigned side = 0; side < m->n_sides; side++)
             if (node->node[side])
                 m->trees[side].nodes[node->node[side]].self = node->total[side];
-        struct candidate c = {MAX(node->total[0], node->total[1]), i};
-        if (!all && !heap_push(m, c))
+        struct candidate c = {key_of(node), i};
+        if (!all && may_open(m, node) && !heap_push(m, c))
             return no_memory(err);
         if (all || node->name == m->other)
             TRY(open_node(m, i, err));
@@ -398,6 +453,18 @@ static enum status start(struct merge *m, uint32_t n_sources, struct error *err)
     return ST_OK;
 }
 
+/* Beyond so many nodes nothing is gained by knowing the best so far. */
+static enum status start_best(struct merge *m, struct error *err)
+{
+    enum { BEST_MAX = 1 << 20 };
+    int64_t budget = m->limits->budget;
+    if (budget <= 0 || budget > BEST_MAX)
+        return ST_OK;
+    m->best.cap = (uint32_t)budget;
+    m->best.v = ARENA_ARRAY(m->arena, int64_t, m->best.cap);
+    return m->best.v ? ST_OK : no_memory(err);
+}
+
 enum status tree_merge(const struct tree_source *sources, uint32_t n_sources,
     const struct tree_merge_limits *limits, struct nametree *ret_trees, unsigned n_sides,
     struct error *err)
@@ -412,6 +479,7 @@ enum status tree_merge(const struct tree_source *sources, uint32_t n_sources,
         .free = NONE,
         .other = NONE};
     TRY(start(&m, n_sources, err));
+    TRY(start_best(&m, err));
     TRY(open_node(&m, 0, err));
     TRY(settle(&m, 1, err));
     TRY(open_best(&m, err));
