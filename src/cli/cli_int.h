@@ -130,6 +130,10 @@ enum status client_open(struct cli *c);
 /* One RPC of the querier; *ret_raw (may be NULL) is the answer as it came. */
 enum status client_ask(struct cli *c, const char *method, const struct msg_desc *rq_desc,
     const void *rq, const struct msg_desc *rs_desc, void **ret_rs, struct str *ret_raw);
+/* The same in JSON, for what a server may not know: *ret_rs is NULL when it refuses or answers with
+ * something else. */
+enum status client_try_json(struct cli *c, const char *method, const struct msg_desc *rq_desc,
+    const void *rq, const struct msg_desc *rs_desc, void **ret_rs);
 /* The server's refusal as a sentence. */
 enum status client_refused(struct cli *c, const struct http_answer *a);
 enum status client_label_values(struct cli *c, struct str name, struct str selector,

@@ -1,7 +1,7 @@
 /* Questions to the server: see cli_int.h.
  *
- * Connect unary calls with protobuf bodies. What the server refuses becomes one sentence with what
- * to do about it. Thread: one. */
+ * Connect unary calls with protobuf bodies, or JSON where there is no protobuf. What the server
+ * refuses becomes one sentence with what to do about it. Thread: one. */
 #include "cli/cli_int.h"
 #include "codec/json.h"
 
@@ -77,25 +77,45 @@ enum status client_refused(struct cli *c, const struct http_answer *a)
         STR_ARG(words));
 }
 
-enum status client_ask(struct cli *c, const char *method, const struct msg_desc *rq_desc,
-    const void *rq, const struct msg_desc *rs_desc, void **ret_rs, struct str *ret_raw)
+static enum status post(struct cli *c, const char *method, const char *type,
+    void (*encode)(const struct msg_desc *, const void *, struct buf *),
+    const struct msg_desc *rq_desc, const void *rq, struct http_answer *ret_answer)
 {
     struct buf body;
-    struct http_answer a;
     struct str path = arena_printf(&c->arena, PATH "%s", method);
     char *path_z = path.p ? arena_cstr(&c->arena, path) : NULL;
     if (!path_z)
         return cli_no_memory(c);
     buf_init(&body, REQUEST_BYTES_MAX);
-    msg_encode_proto(rq_desc, rq, &body);
+    encode(rq_desc, rq, &body);
     enum status st = body.failed ? cli_misuse(c, "the selector is too long")
-                                 : http_send(c->http, path_z, "application/proto", buf_view(&body),
-                                       &c->arena, &a, &c->err);
+                                 : http_send(c->http, path_z, type, buf_view(&body), &c->arena,
+                                       ret_answer, &c->err);
     buf_done(&body);
-    TRY(st);
+    return st;
+}
+
+enum status client_try_json(struct cli *c, const char *method, const struct msg_desc *rq_desc,
+    const void *rq, const struct msg_desc *rs_desc, void **ret_rs)
+{
+    struct http_answer a;
+    struct error ignored = {0};
+    *ret_rs = NULL;
+    TRY(post(c, method, "application/json", msg_encode_json, rq_desc, rq, &a));
+    if (a.status != 200)
+        return ST_OK;
+    enum status st = msg_decode_json(rs_desc, a.body, &c->arena, ret_rs, &ignored);
+    return st == ST_RESOURCE_EXHAUSTED ? cli_no_memory(c) : ST_OK;
+}
+
+enum status client_ask(struct cli *c, const char *method, const struct msg_desc *rq_desc,
+    const void *rq, const struct msg_desc *rs_desc, void **ret_rs, struct str *ret_raw)
+{
+    struct http_answer a;
+    TRY(post(c, method, "application/proto", msg_encode_proto, rq_desc, rq, &a));
     if (a.status != 200)
         return client_refused(c, &a);
-    st = msg_decode_proto(rs_desc, a.body, &c->arena, ret_rs, &c->err);
+    enum status st = msg_decode_proto(rs_desc, a.body, &c->arena, ret_rs, &c->err);
     if (st == ST_RESOURCE_EXHAUSTED)
         return cli_no_memory(c);
     if (st != ST_OK) {

@@ -1,7 +1,8 @@
 /* `everflame top`: the functions that cost most.
  *
- * From the merged pprof profile, which is not cut, so that every value is exact; never from a flame
- * graph. Thread: one. */
+ * From the server's function table, which is exact; a server that has none is asked for the merged
+ * pprof profile, which is not cut, and the table is made from that. Never from a flame graph.
+ * Thread: one. */
 #include <stdlib.h>
 
 #include "cli/cli_int.h"
@@ -9,11 +10,16 @@
 #include "cli/units.h"
 #include "codec/json.h"
 
-enum { ROWS = 20, CELL_MAX = 256 };
+enum { ROWS = 20, CELL_MAX = 256, TABLE_ROWS_MAX = 100000 };
 
 struct row {
     struct str name;
     struct tree_function f;
+};
+struct rows {
+    struct row *v;
+    uint32_t n;
+    int64_t whole; /* of the profile */
 };
 
 static int by_self(const void *a, const void *b)
@@ -50,9 +56,11 @@ static struct str cell_percent(struct cli *c, int64_t value, int64_t whole)
     return keep_text(&c->arena, &b);
 }
 
-static void put_text(
-    struct cli *c, const struct selection *sel, const struct row *rows, uint32_t n, int64_t whole)
+static void put_text(struct cli *c, const struct selection *sel, const struct rows *r)
 {
+    const struct row *rows = r->v;
+    uint32_t n = r->n;
+    int64_t whole = r->whole;
     struct str unit = sel->type.sample_unit;
     struct table t = {.arena = &c->arena, .columns = 5, .align = "rrrrl"};
     uint32_t shown = MIN(n, opt_rows(c, ROWS));
@@ -79,13 +87,13 @@ static void put_text(
         buf_printf(&c->out, "\n%u more functions: -n 0 shows all\n", n - shown);
 }
 
-static void put_json(
-    struct cli *c, const struct selection *sel, const struct row *rows, uint32_t n, int64_t whole)
+static void put_json(struct cli *c, const struct selection *sel, const struct rows *r)
 {
-    uint32_t shown = MIN(n, opt_rows(c, 0));
+    const struct row *rows = r->v;
+    uint32_t shown = MIN(r->n, opt_rows(c, 0));
     buf_byte(&c->out, '{');
     selection_put_json(&c->out, sel);
-    buf_printf(&c->out, "\"total\":%lld,\"functions\":[", (long long)whole);
+    buf_printf(&c->out, "\"total\":%lld,\"functions\":[", (long long)r->whole);
     for (uint32_t i = 0; i < shown; i++) {
         buf_str(&c->out, i ? STR(",\n{\"name\":") : STR("\n{\"name\":"));
         json_put_string(&c->out, rows[i].name);
@@ -95,8 +103,38 @@ static void put_json(
     buf_str(&c->out, STR("]}\n"));
 }
 
-static enum status make_rows(struct cli *c, struct nametree *tree, const struct m_profile *profile,
-    struct row **ret_rows, uint32_t *ret_n, int64_t *ret_whole)
+/* From the server's table; ret_rows->n stays 0 without one. */
+static enum status ask_table(struct cli *c, const struct selection *sel, struct rows *ret_rows)
+{
+    const struct m_select_merge_stacktraces_request rq = {
+        .profile_typeID = sel->type.id,
+        .label_selector = sel->selector,
+        .start = sel->range.from_ns / NS_PER_MS,
+        .end = sel->range.until_ns / NS_PER_MS,
+        .max_nodes = TABLE_ROWS_MAX,
+        .has_max_nodes = true,
+        .format = M_FORMAT_FUNCTIONS,
+    };
+    void *answer;
+    TRY(client_try_json(c, "SelectMergeStacktraces", &m_select_merge_stacktraces_request_desc, &rq,
+        &m_select_merge_stacktraces_response_desc, &answer));
+    const struct m_select_merge_stacktraces_response *rs = answer;
+    const struct m_function_table *t = rs ? rs->functions : NULL;
+    if (!t || t->functions.n == TABLE_ROWS_MAX)
+        return ST_OK; /* not known to the server, or cut */
+    struct row *v = ARENA_ARRAY(&c->arena, struct row, t->functions.n);
+    if (!v)
+        return cli_no_memory(c);
+    for (uint32_t i = 0; i < t->functions.n; i++) {
+        const struct m_function *f = &t->functions.v[i];
+        v[i] = (struct row){f->name, {f->self, f->total}};
+    }
+    *ret_rows = (struct rows){v, t->functions.n, t->total};
+    return ST_OK;
+}
+
+static enum status rows_of_tree(
+    struct cli *c, struct nametree *tree, const struct m_profile *profile, struct rows *ret_rows)
 {
     struct tree_side side;
     struct tree_function *functions;
@@ -104,39 +142,44 @@ static enum status make_rows(struct cli *c, struct nametree *tree, const struct 
     TRY(nametree_finish(tree, &c->err));
     TRY(tree_side_of(tree, &c->arena, &side, &c->err));
     TRY(tree_functions(tree, &side, &c->arena, &functions, &c->err));
-    struct row *rows = ARENA_ARRAY(&c->arena, struct row, tree->n_names);
-    uint32_t n = 0;
-    if (!rows)
+    struct rows r = {.v = ARENA_ARRAY(&c->arena, struct row, tree->n_names), .whole = side.sum};
+    if (!r.v)
         return cli_no_memory(c);
     for (uint32_t i = 0; i < tree->n_names; i++)
         if (functions[i].total > 0)
-            rows[n++] = (struct row){tree->names[i], functions[i]};
-    bool total = str_eq(opt_get(c, OPT_SORT), STR("total"));
-    qsort(rows, n, sizeof *rows, total ? by_total : by_self);
-    *ret_rows = rows;
-    *ret_n = n;
-    *ret_whole = side.sum;
+            r.v[r.n++] = (struct row){tree->names[i], functions[i]};
+    *ret_rows = r;
     return ST_OK;
+}
+
+/* From the merged profile; fails when there is nothing. */
+static enum status ask_profile(struct cli *c, const struct selection *sel, struct rows *ret_rows)
+{
+    struct m_profile *profile;
+    struct nametree tree;
+    TRY(select_profile(c, sel, sel->range, &profile, NULL));
+    nametree_init(&tree, &c->arena);
+    enum status st = rows_of_tree(c, &tree, profile, ret_rows);
+    nametree_done(&tree);
+    return st;
 }
 
 enum status cmd_top(struct cli *c)
 {
     struct time_range range;
     struct selection sel;
-    struct m_profile *profile;
-    struct nametree tree;
-    struct row *rows = NULL;
-    uint32_t n = 0;
-    int64_t whole = 0;
+    struct rows rows = {0};
     TRY(time_range_get(c, &range));
     TRY(select_all(c, range, false, &sel));
-    TRY(select_profile(c, &sel, range, &profile, NULL));
-    nametree_init(&tree, &c->arena);
-    enum status st = make_rows(c, &tree, profile, &rows, &n, &whole);
-    if (st == ST_OK && opt_json(c))
-        put_json(c, &sel, rows, n, whole);
-    else if (st == ST_OK)
-        put_text(c, &sel, rows, n, whole);
-    nametree_done(&tree);
-    return st;
+    TRY(ask_table(c, &sel, &rows));
+    if (rows.n == 0)
+        TRY(ask_profile(c, &sel, &rows));
+    bool total = str_eq(opt_get(c, OPT_SORT), STR("total"));
+    if (rows.n)
+        qsort(rows.v, rows.n, sizeof *rows.v, total ? by_total : by_self);
+    if (opt_json(c))
+        put_json(c, &sel, &rows);
+    else
+        put_text(c, &sel, &rows);
+    return ST_OK;
 }

@@ -289,13 +289,54 @@ def a_cut_is_said():
     with Server(BUILD, ["-querier.max-flamegraph-nodes-on-select-merge-profile=true",
                         "-querier.max-flamegraph-nodes-default=8"]) as s, Files() as f:
         upload(s, f, "shop", some_stacks(3))
-        code, out, err = run(s, "top", "-o", "json")
+        code, out, err = run(s, "flame", "--collapsed", "--service", "shop")
         equal(code, 0)
         has(err, "the server cut the profile")
-        assert any(x["name"] == "other" for x in json.loads(out)["functions"])
-        # a function of that name is no cut
+        has(out, "other ")
+        # a function of that name is no cut, and a table has none
         upload(s, f, "small", {"main;other": 3})
-        good(s, "top", "--service", "small")
+        good(s, "flame", "--collapsed", "--service", "small")
+        assert all(x["name"] != "other" for x in json.loads(good(s, "top", "--service", "shop", "-o", "json"))["functions"])
+
+
+def without_tables(s, answer):
+    """A server in front of s that gives this answer where function tables would come from."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            code, got, data = s.request("POST", self.path, {"Content-Type": self.headers["Content-Type"]}, body)
+            if self.path.endswith("/SelectMergeStacktraces"):
+                equal(json.loads(body)["format"], "PROFILE_FORMAT_FUNCTIONS")
+                code, data = answer
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args):
+            pass
+
+    h = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=h.serve_forever, daemon=True).start()
+    return h
+
+
+@case
+def top_without_tables():
+    graph = b'{"flamegraph":{"names":["total"],"levels":[{"values":["0","9","9","0"]}],"total":"9","maxSelf":"9"}}'
+    with Server(BUILD) as s, Files() as f:
+        upload(s, f, "shop", some_stacks(4))
+        for args in (("-o", "json"), ("-n", "0"), ("--sort", "total", "-o", "json")):
+            want = good(s, "top", "--since", "1d", *args)
+            for answer in ((200, graph), (200, b"{}"), (501, b'{"code":"unimplemented"}'), (200, b"nonsense")):
+                h = without_tables(s, answer)
+                try:
+                    got = good(s, "top", "--since", "1d", *args, "--url", "http://127.0.0.1:%d" % h.server_port)
+                    cut = lambda t: re.sub(r'"(from|until)_ms":[0-9]+|[0-9-]+ [0-9:]+ to .*', "", t)
+                    equal(cut(got), cut(want))
+                finally:
+                    h.shutdown()
+                    h.server_close()
 
 
 @case

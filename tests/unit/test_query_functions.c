@@ -208,14 +208,14 @@ static void test_sandwich_cut(void **state)
     rq.max_nodes = 2;
     assert_string_equal(ask(&s, rq),
         "{\"sandwich\":{\"callers\":{\"total\":\"14\",\"children\":[" NODE(
-            "1", "9", ",\"self\":\"9\",\"truncated\":true") "," NODE("2",
-            "5", ",\"self\":\"5\"") "]},\"callees\":{\"total\":\"14\",\"self\":\"8\",\"children\":"
-                                    "[" TOP("4", ",\"self\":\"4\"") "," NODE("1", "2",
-                                        ",\"self\":\"2\",\"truncated\":true") "]},\"total\":\"10\","
-                                                                              "\"self\":\"8\","
-                                                                              "\"names\":[\"f\","
-                                                                              "\"other\",\"main\"]}"
-                                                                              "}");
+            "1", "9", ",\"self\":\"9\",\"truncated\":true") "," NODE("2", "5",
+            ",\"self\":\"5\"") "]},\"callees\":{\"total\":\"14\",\"self\":\"8\",\"children\":"
+                               "[" TOP("4", ",\"self\":\"4\"") "," NODE("1", "2",
+                                   ",\"self\":\"2\",\"truncated\":true") "]},\"total\":\"10\","
+                                                                         "\"self\":\"8\","
+                                                                         "\"names\":[\"f\","
+                                                                         "\"other\",\"main\"]}"
+                                                                         "}");
     setup_done(&s);
 }
 
