@@ -380,6 +380,60 @@ static void test_no_room(void **state)
     fs_sim_free(sim);
 }
 
+/* The thread */
+
+static uint32_t blocks_now(struct store *s)
+{
+    mutex_lock(&s->view_lock);
+    uint32_t n = s->n_blocks;
+    mutex_unlock(&s->view_lock);
+    return n;
+}
+
+static struct store *open_with_threads(struct fs_sim *sim)
+{
+    struct store_config cfg = sim_config(sim);
+    struct store *s = NULL;
+    cfg.no_maintenance = false;
+    assert_int_equal(store_open(&cfg, &s, NULL), ST_OK);
+    return s;
+}
+
+/* It merges by itself what is due, with a query held over it, and a store that closes does not wait
+ * for the end of a merge. */
+static void test_thread(void **state)
+{
+    struct fs_sim *sim = fs_sim_new(11);
+    struct store *s = open_sim(sim);
+    const struct store_view *v = NULL;
+    (void)state;
+    for (uint32_t i = 0; i < 5; i++)
+        upload_days(s, i * 40, 40, 2);
+    char *a = shown(s, "anonymous"), *b = shown(s, "tenant-b");
+    store_close(s);
+    for (int i = 0; i < 10; i++) { /* each gets a little further */
+        s = open_with_threads(sim);
+        assert_shown(s, "anonymous", a);
+        store_close(s);
+    }
+    s = open_with_threads(sim);
+    assert_int_equal(
+        store_view_acquire(s, STR("anonymous"), STR_EMPTY, INT64_MIN, INT64_MAX, &v, NULL), ST_OK);
+    while (blocks_now(s) > 4)
+        sched_yield();
+    char *held = shown_view(s, v);
+    assert_string_equal(held, a);
+    store_view_release(s, v);
+    assert_shown(s, "anonymous", a);
+    assert_shown(s, "tenant-b", b);
+    store_close(s);
+    assert_int_equal(count_files(sim, ".efb"), 4);
+    fs_sim_free(sim);
+    mem_free(held);
+    mem_free(a);
+    mem_free(b);
+}
+
 /* What is found at start */
 
 /* A store of one tenant with four blocks of a day that are merged; `keep`: the sources' files are
@@ -711,6 +765,7 @@ int main(void)
         cmocka_unit_test(test_pause_that_fails),
         cmocka_unit_test(test_retention_during_a_merge),
         cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_thread),
         cmocka_unit_test(test_sources_still_there),
         cmocka_unit_test(test_sources_not_marked),
         cmocka_unit_test(test_unfinished_merge),
