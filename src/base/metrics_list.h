@@ -39,6 +39,12 @@
         "Go stacks that got back root frames which the profiler had cut.")                         \
     X(SANITIZED_NAMES, METRIC_COUNTER, "pyroscope_sanitized_label_names_total", "tenant", "",      \
         "Label names rewritten.")                                                                  \
+    X(PROFILES_RECEIVED, METRIC_COUNTER, "pyroscope_distributor_profiles_received_total",          \
+        "tenant,scope_name,scope_version", "", "Profiles received, by the client that sent them.") \
+    X(BATCH_SERIES, METRIC_HISTOGRAM, "pyroscope_distributor_push_batch_series", "tenant",         \
+        "1,5,10,25,50,100,250,1000", "Profiles per upload.")                                       \
+    X(PARSE_SECONDS, METRIC_HISTOGRAM, "pyroscope_distributor_parse_duration_seconds",             \
+        "type,tenant", BUCKETS_SECONDS, "Time to decode a profile.")                               \
     X(RECEIVED_COMPRESSED, METRIC_HISTOGRAM, "pyroscope_distributor_received_compressed_bytes",    \
         "type,tenant", BUCKETS_BYTES, "Body bytes per upload, as sent.")                           \
     X(RECEIVED_DECOMPRESSED, METRIC_HISTOGRAM,                                                     \

@@ -168,23 +168,6 @@ enum status ingest_shape_arena_full(const struct ingest_request *rq, struct erro
     return ST_INVALID_ARGUMENT;
 }
 
-static struct str metric_type(const struct ingest_request *rq, const struct ingest_series *s)
-{
-    struct str name = rq->type.n ? rq->type : labels_get(s->labels, STR("__name__"));
-    return name.p ? name : STR_EMPTY;
-}
-
-static void receive_metrics(const struct ingest_request *rq, const struct ingest_series *s)
-{
-    struct str type = metric_type(rq, s);
-    uint64_t profile = s->size_bytes - ingest_labels_bytes(s->labels);
-    if (rq->family == FAMILY_PUSH)
-        metric_observe(M_RECEIVED_COMPRESSED, (double)s->received_bytes, type, rq->tenant);
-    else if (s == rq->series.v)
-        metric_observe(M_RECEIVED_COMPRESSED, (double)rq->received_bytes, type, rq->tenant);
-    metric_observe(M_RECEIVED_DECOMPRESSED, (double)profile, type, rq->tenant);
-}
-
 /* §6.4 step 4: the switch, and the few uploads that pass it. */
 static enum status check_quota(struct ingest_request *rq, struct error *err)
 {
@@ -211,9 +194,10 @@ static enum status charge(struct ingest_request *rq, struct error *err)
             continue;
         uint64_t profile = s->pprof ? s->pprof->size_bytes : s->prof->size_bytes;
         s->size_bytes = profile + ingest_labels_bytes(s->labels);
-        receive_metrics(rq, s);
+        ingest_count_received(rq, s);
         total += s->size_bytes;
     }
+    metric_observe(M_BATCH_SERIES, rq->series.n, rq->tenant);
     if (rq->stacks_cut)
         metric_add(M_TRUNCATED, (double)rq->stacks_cut, STR("stack"), rq->tenant);
     TRY(check_quota(rq, err));
@@ -286,7 +270,7 @@ static enum status process(struct ingest_request *rq, struct ingest_series *s, s
         TRY(normalise(rq, s, err));
     else
         TRY(ingest_check_profile(rq, s, err));
-    struct str type = metric_type(rq, s);
+    struct str type = ingest_metric_type(rq, s);
     metric_observe(M_RECEIVED_SAMPLES, s->prof->n_samples, type, rq->tenant);
     TRY(ingest_drop_types(rq, s, err));
     if (s->prof->n_types == 0)

@@ -97,6 +97,18 @@ enum status ingest_arena_full(const struct arena *arena, struct error *err);
 /* The answer to a request whose arena is full. */
 enum status ingest_shape_arena_full(const struct ingest_request *rq, struct error *err);
 
+/* receive.c */
+/* Label `type` of the metrics. */
+struct str ingest_metric_type(const struct ingest_request *rq, const struct ingest_series *s);
+void ingest_count_received(const struct ingest_request *rq, const struct ingest_series *s);
+/* s was decoded (or the first of several that were decoded together). */
+void ingest_count_parsed(
+    const struct ingest_request *rq, const struct ingest_series *s, int64_t took_ns);
+/* A known client's, else "unknown". */
+struct str ingest_scope_name(struct str name);
+/* A semantic version, else empty. */
+struct str ingest_scope_version(struct str version);
+
 /* limits.c */
 /* ST_INVALID_ARGUMENT unless the time is inside the window (§7.2); 0 and less becomes now. */
 enum status ingest_check_time(

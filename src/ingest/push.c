@@ -7,6 +7,8 @@
  * series and shared by its samples. Runs on the caller's thread; see ingest.c for failures. */
 #include "ingest/ingest_int.h"
 
+#include "base/clock.h"
+
 static enum status make_labels(struct ingest_request *rq, const struct m_raw_series *series,
     struct labels *ret_labels, struct error *err)
 {
@@ -58,8 +60,11 @@ static enum status add_sample(struct ingest_request *rq, uint32_t index, struct 
     s->index = index;
     s->id = sample->ID;
     s->received_bytes = sample->raw_profile.n;
-    if (decode(rq, s, sample->raw_profile, err) == ST_OK)
+    int64_t begun_ns = clock_mono_ns();
+    if (decode(rq, s, sample->raw_profile, err) == ST_OK) {
+        ingest_count_parsed(rq, s, clock_mono_ns() - begun_ns);
         return ST_OK;
+    }
     s->failed = keep_error(rq, err);
     if (!s->failed || rq->arena->full)
         return ingest_arena_full(rq->arena, err);

@@ -9,6 +9,7 @@
  * cannot be decoded 422 with the code `unknown`. Runs on the caller's thread. */
 #include "ingest/ingest_int.h"
 
+#include "base/clock.h"
 #include "codec/when.h"
 
 enum { SAMPLE_RATE_DEFAULT = 100 };
@@ -148,11 +149,15 @@ static enum status upload(struct upload_ctx *u, struct error *err)
         return st;
     }
     u->rq->family = family_of(decoder);
+    int64_t begun_ns = clock_mono_ns();
     st = check_body(u, err);
     if (st == ST_OK)
         st = decode_body(u, decoder, err);
-    if (st == ST_OK)
+    if (st == ST_OK) {
+        if (u->rq->series.n)
+            ingest_count_parsed(u->rq, u->rq->series.v, clock_mono_ns() - begun_ns);
         return ST_OK;
+    }
     if (u->rq->arena->full) {
         u->reason = STR("profile_size_limit");
         st = ingest_shape_arena_full(u->rq, err);

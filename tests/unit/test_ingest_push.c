@@ -268,6 +268,36 @@ static void test_quota(void **state)
     expect(ST_OK, "", 6);
 }
 
+static void test_scopes(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "1.2.3", "v0.10.0", "1.0.0-rc.1", "1.0.0+a-b.7", "1.0.0-x+y"};
+    static const char *const bad[] = {"", "v", "1", "1.2", "1.2.", "01.2.3", "1.2.3.4", "1.2.3-",
+        "1.2.3+", "1.2.3-a..b", "1.2.3 ", "1.2.x", "latest",
+        "1.2.3-0123456789012345678901234567890123456789"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        assert_true(str_eq(ingest_scope_version(str_from(good[i])), str_from(good[i])));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(ingest_scope_version(str_from(bad[i])).n, 0);
+    assert_true(str_eq(ingest_scope_name(STR("com.grafana.pyroscope/godeltaprof")),
+        STR("com.grafana.pyroscope/godeltaprof")));
+    assert_true(str_eq(ingest_scope_name(STR("com.grafana.pyroscope/")), STR("unknown")));
+
+    struct str rust = STR("com.grafana.pyroscope/rust"), unknown = STR("unknown");
+    double known = metric_get(M_PROFILES_RECEIVED, STR("t"), rust, STR("2.0.1"));
+    double others = metric_get(M_PROFILES_RECEIVED, STR("t"), unknown, STR_EMPTY);
+    begin();
+    struct m_raw_series *s = add_service("a", small_pprof("", ""));
+    add_label(s, "otel.scope.name", "com.grafana.pyroscope/rust");
+    add_label(s, "otel.scope.version", "2.0.1");
+    add_service("b", small_pprof("", ""));
+    push();
+    expect(ST_OK, "", 2);
+    assert_true(metric_get(M_PROFILES_RECEIVED, STR("t"), rust, STR("2.0.1")) == known + 1);
+    assert_true(metric_get(M_PROFILES_RECEIVED, STR("t"), unknown, STR_EMPTY) == others + 1);
+}
+
 static void test_size_limits(void **state)
 {
     (void)state;
@@ -415,6 +445,7 @@ int main(void)
         TEST_OF(test_partial_and_store_fails),
         TEST_OF(test_rate),
         TEST_OF(test_quota),
+        TEST_OF(test_scopes),
         TEST_OF(test_size_limits),
         TEST_OF(test_window),
         TEST_OF(test_overflow),
