@@ -1,6 +1,7 @@
 /* See mem.h. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 void *mem_new(size_t n)
@@ -28,4 +29,9 @@ void *mem_grow(void *p, size_t n)
 void mem_free(void *p)
 {
     free(p);
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
 }

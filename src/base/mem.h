@@ -13,6 +13,9 @@ void *mem_try(size_t n);           /* not zeroed; NULL on failure */
 void *mem_try_zeroed(size_t n);    /* zeroed, untouched where it can be; NULL on failure */
 void *mem_grow(void *p, size_t n); /* realloc; NULL on failure, p stays */
 void mem_free(void *p);
+/* Gives what is free back to the system; some milliseconds. A large question leaves the heap of its
+ * thread as large as it made it. */
+void mem_trim(void);
 
 #define NEW(type) ((type *)mem_new(sizeof(type)))
 

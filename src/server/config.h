@@ -85,7 +85,7 @@ struct config {
 
     struct str data_dir, filesystem_dir, pyroscopedb_dir, storage_backend;
     uint64_t head_bytes;  /* 0: 1/4 of memory */
-    uint64_t cache_bytes; /* 0: 1/16 of memory */
+    uint64_t cache_bytes; /* 0: 1/16 of memory, at most 160 MiB */
     uint64_t retention_bytes;
     int64_t retention_disk_percent;
     bool compaction;

@@ -34,6 +34,8 @@ enum {
     WAL_QUEUE_BYTES = 64 << 20,
     PATH_BYTES = 4096,
 };
+/* What a month of some services needs of trees and stacks; more is better used by the kernel. */
+#define CACHE_BYTES ((uint64_t)160 << 20)
 
 static uint32_t threads_or(int64_t given, uint32_t processors)
 {
@@ -77,7 +79,8 @@ static enum status open_store(struct server *s, struct error *err)
         .head_bytes_max = s->head_bytes,
         .segment_bytes_max = WAL_SEGMENT_BYTES,
         .queue_bytes_max = WAL_QUEUE_BYTES,
-        .cache_bytes_max = c->cache_bytes ? c->cache_bytes : machine_memory_bytes() / 16,
+        .cache_bytes_max = c->cache_bytes ? c->cache_bytes
+                                          : MIN(machine_memory_bytes() / 16, CACHE_BYTES),
         .retention_ns = config_limits_retention_ns(&c->limits),
         .retention_bytes = c->retention_bytes,
         .retention_disk_percent = (uint32_t)MIN(MAX(c->retention_disk_percent, 0), 100),

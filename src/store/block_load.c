@@ -83,6 +83,52 @@ static enum status check_types(struct loader *l)
     return ST_OK;
 }
 
+/* The labels alone of a dataset: its series, and of its strings those that they and the profile
+ * types use; the others keep their ids and read empty. A view holds the labels of every block that
+ * a question touches, so they must not bring the names of all functions. */
+static struct dataset *without_other_strings(const struct dataset *all, const uint8_t *used)
+{
+    const struct part *p = &all->part;
+    struct dataset *ds = dataset_new(NULL, 0, p->tenant, p->service);
+    bool ok = true;
+    for (uint32_t i = ds->part.sym.strings.n; i < p->sym.strings.n && ok; i++)
+        ok = symtab_add_string(&ds->part.sym, used[i] ? sym_string(&p->sym, i) : STR_EMPTY, false);
+    for (uint32_t i = 0; i < p->series.n && ok; i++) {
+        const struct part_series *s = part_series(p, i);
+        ok = dataset_series(ds, s->ids, s->n_labels, s->n_types, false) != UINT32_MAX;
+    }
+    if (!ok) {
+        dataset_free(ds);
+        ds = NULL;
+    }
+    return ds;
+}
+
+static enum status drop_other_strings(struct loader *l)
+{
+    const struct part *p = &l->ds->part;
+    const struct part_rollups *ru = &l->bd->rollups;
+    uint8_t *used = mem_try(p->sym.strings.n + (size_t)1);
+    struct dataset *labels = NULL;
+    if (used) {
+        memset(used, 0, p->sym.strings.n);
+        for (uint32_t i = 0; i < p->series.n; i++)
+            for (uint32_t k = 0; k < part_series_n_ids(part_series(p, i)); k++)
+                used[part_series(p, i)->ids[k]] = 1;
+        for (uint32_t i = 0; i < ru->n_types; i++)
+            for (uint32_t k = 0; k < PART_TYPE_IDS; k++)
+                used[ru->types[i][k]] = 1;
+        labels = without_other_strings(l->ds, used);
+        mem_free(used);
+    }
+    if (!labels)
+        FAIL(l->err, ST_RESOURCE_EXHAUSTED, "no memory for the labels of block %s",
+            l->bd->block->path);
+    dataset_free(l->ds);
+    l->ds = labels;
+    return ST_OK;
+}
+
 static enum status load(struct loader *l, bool stacks)
 {
     TRY(load_range(l, BLOCK_STRINGS, FRAME_STRINGS));
@@ -90,8 +136,10 @@ static enum status load(struct loader *l, bool stacks)
     if (l->ds->part.series.n != l->bd->n_series)
         return damaged(l->bd, "the number of series", l->err);
     TRY(check_types(l));
-    if (!stacks)
+    if (!stacks) {
+        TRY(drop_other_strings(l));
         return load_seen(l);
+    }
     TRY(load_range(l, BLOCK_SYMBOLS, FRAME_SYMBOLS));
     TRY(load_range(l, BLOCK_NODES, FRAME_NODES));
     return load_seen(l);

@@ -4,7 +4,7 @@
  *   every second      the head above half its bound, or a tenant above half its share: cut
  *   hh:02             a new hour of the wall clock, two minutes in (uploads of the last seconds
  * arrive late): cut at once           sealed epochs that wait (replayed at start, or failed): cut
- *   every minute      retention, gauges
+ *   every minute      retention, gauges, free memory back to the system
  *   every second      the disk is fuller than blocks may make it: retention, before uploads fail
  *
  * A cut that fails (disk full, read-only, EIO) is tried again every few seconds; uploads and
@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 
 enum { TICK_MS = 1000, RETRY_S = 5, EXPIRE_S = 60, LATE_S = 120 };
@@ -115,6 +116,7 @@ static void *maintainer(void *arg)
             if (store_expire(s, clock_wall_ns(), &err) != ST_OK)
                 LOG_ERROR("retention failed", "err=%s", LOG_STR(error_str(&err)));
             gauges(s);
+            mem_trim();
             next_expire = now + EXPIRE_S * NS_PER_S;
             next_early = now + RETRY_S * NS_PER_S;
         }
