@@ -170,7 +170,7 @@ static int real_rename(struct fs *fs, const char *from, const char *to)
 static int real_unlink(struct fs *fs, const char *path)
 {
     (void)fs;
-    return remove(path) == 0 ? 0 : errno;
+    return unlink(path) == 0 ? 0 : errno;
 }
 
 static int real_space(struct fs *fs, const char *path, uint64_t *ret_free, uint64_t *ret_total)

@@ -399,7 +399,7 @@ static void remove_gone(struct refusals *r)
             !fs_path(file, sizeof file, dir, "refusals.json"))
             continue;
         r->fs->unlink(r->fs, file);
-        r->fs->unlink(r->fs, dir);
+        r->fs->dir_remove(r->fs, dir);
     }
 }
 

@@ -156,6 +156,18 @@ static void test_reader_of_the_log(void **state)
     fs_sim_free(sim);
 }
 
+/* What an older version wrote is merged like anything else. */
+static void merge_blocks(struct fs_sim *sim)
+{
+    struct store *s = open_sim(sim);
+    assert_int_equal(store_compact(s, true, NULL, NULL, NULL), ST_OK);
+    assert_int_equal(s->n_blocks, 1);
+    assert_int_equal(s->blocks[0]->level, BLOCK_24H);
+    assert_int_equal(block_verify(s->blocks[0], NULL), ST_OK);
+    store_close(s);
+    check_shown(sim);
+}
+
 static void read_blocks(const char *block_name, const char *marker_name)
 {
     static const char folder[] = "data/blocks/anonymous/1h/2023-11-14";
@@ -183,6 +195,7 @@ static void read_blocks(const char *block_name, const char *marker_name)
         assert_string_equal(block->paths[0], path);
         mem_free(block);
     }
+    merge_blocks(sim);
     buf_done(&marker);
     fs_sim_free(sim);
 }
