@@ -203,6 +203,7 @@ enum status cmd_upload(struct cli *c);
 enum status cmd_ready(struct cli *c);
 enum status cmd_demo(struct cli *c);
 enum status cmd_storage(struct cli *c);
+enum status storage_usage(struct cli *c); /* of cmd_storage */
 enum status cmd_help(struct cli *c);
 enum status cmd_version(struct cli *c);
 

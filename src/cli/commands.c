@@ -152,12 +152,15 @@ const struct command commands[] = {
     },
     {
         .name = "storage",
-        .args = "ls|inspect|verify|compact [PATH…]",
-        .summary = "look at a data directory, list, verify or merge its files",
+        .args = "usage|ls|inspect|verify|compact [PATH…]",
+        .summary = "say what is stored; list, verify or merge the files",
         .text =
-            "Asks no server; one may run on the directory, but for compact. PATH is a data "
-            "directory "
-            "(`data` unless given) or one of its files.\n\n"
+            "Reads the files; a server may run on the directory, but for compact. PATH is a data "
+            "directory (`data` unless given) or one of its files.\n\n"
+            "usage adds up what is stored: files by kind, blocks by service (or --by tenant, "
+            "service, type, level, day; several together), what a day of profiles takes, and how "
+            "long the disk lasts. Every byte of every file is counted once. Instead of PATH it "
+            "takes the URL of a running server, which knows what retention will do as well.\n\n"
             "ls lists every file: blocks with their hour, tenant, services, profiles and samples, "
             "logs, markers, what is in quarantine and what is not Everflame's. verify reads every "
             "byte against its checksum and decodes it; it names each file that is damaged, missing "
@@ -166,13 +169,15 @@ const struct command commands[] = {
             "itself: it turns the log into blocks and merges small blocks into large ones.",
         .examples =
             {
-                {"everflame storage ls /var/lib/everflame", "what takes the space"},
+                {"everflame storage usage http://127.0.0.1:4040 --by service --by type",
+                    "what takes the space, and how long the disk lasts"},
                 {"everflame storage verify && echo fine", "before a backup, after a crash"},
                 {"everflame storage inspect data/blocks/anonymous/1h/2026-11-24/*.efb | less",
                     "services and series of one hour"},
                 {"everflame storage compact --force data", "before it is copied for an archive"},
             },
-        .options = BIT(OPT_FORCE) | BIT(OPT_OUTPUT),
+        .options = BIT(OPT_FORCE) | BIT(OPT_OUTPUT) | BIT(OPT_BY) | BIT(OPT_ROWS) |
+                   BIT(OPT_TENANT_ID) | BIT(OPT_TOKEN) | BIT(OPT_USERNAME) | BIT(OPT_PASSWORD),
         .args_min = 1,
         .args_max = UINT32_MAX,
         .run = cmd_storage,

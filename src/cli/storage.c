@@ -1,5 +1,5 @@
 /* `everflame storage`: looks at a data directory or merges its blocks, without a server. The work
- * is store/tool.h; here it becomes text or JSON. Thread: one. */
+ * is store/tool.h; here it becomes text or JSON. `usage` is in storage_usage.c. Thread: one. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -224,6 +224,8 @@ static enum status run(struct storage *s)
 {
     struct cli *c = s->c;
     struct str what = c->args.v[0];
+    if (str_eq(what, STR("usage")))
+        return storage_usage(c);
     s->n_paths = c->args.n > 1 ? c->args.n - 1 : 1;
     s->paths = ARENA_ARRAY(&c->arena, const char *, s->n_paths);
     if (!s->paths)
@@ -241,7 +243,7 @@ static enum status run(struct storage *s)
     if (str_eq(what, STR("compact")))
         return compact(s);
     return cli_misuse(
-        c, "there is no `storage %.*s`, but ls, inspect, verify and compact", STR_ARG(what));
+        c, "there is no `storage %.*s`, but usage, ls, inspect, verify and compact", STR_ARG(what));
 }
 
 enum status cmd_storage(struct cli *c)

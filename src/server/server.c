@@ -163,6 +163,7 @@ static enum status start_http(
     info_rpc_routes(s, routes);
     health_rpc_routes(s, routes);
     settings_rpc_routes(s, routes);
+    storage_http_routes(s, routes);
     enum status st = http_server_start(&cfg, routes->v, routes->n, &s->http, err);
     if (st != ST_OK && err->os_errno == EADDRINUSE)
         return error_set(err, st, __FILE__, __LINE__,

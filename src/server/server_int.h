@@ -60,5 +60,6 @@ void ops_http_routes(struct server *s, struct route_list *l);
 void info_rpc_routes(struct server *s, struct route_list *l);
 void health_rpc_routes(struct server *s, struct route_list *l);
 void settings_rpc_routes(struct server *s, struct route_list *l);
+void storage_http_routes(struct server *s, struct route_list *l);
 
 #endif

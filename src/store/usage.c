@@ -40,6 +40,25 @@ enum status usage_no_memory(struct error *err)
         "-query.memory-budget");
 }
 
+enum status usage_by_parse(struct str text, uint32_t *ret_by, struct error *err)
+{
+    struct str_split parts = {text, false};
+    struct str part;
+    uint32_t by = 0;
+    while (str_split_next(&parts, ',', &part)) {
+        uint32_t i = 0;
+        while (i < USAGE_DIMS && !str_eq(part, str_from(usage_dim_names[i])))
+            i++;
+        if (i == USAGE_DIMS)
+            FAIL(err, ST_INVALID_ARGUMENT,
+                "by is a list of tenant, service, type, level and day, not \"%.*s\"",
+                STR_ARG(part));
+        by |= 1u << i;
+    }
+    *ret_by = by;
+    return ST_OK;
+}
+
 bool usage_wants(const struct usage_question *q, struct str tenant)
 {
     for (uint32_t i = 0; i < q->n_tenants; i++)

@@ -116,6 +116,9 @@ struct usage {
     struct usage_forecast forecast;
 };
 
+/* "tenant,service" as bits; ST_INVALID_ARGUMENT says what there is. */
+enum status usage_by_parse(struct str text, uint32_t *ret_by, struct error *err);
+
 /* Of an open store. Any thread; takes no lock for long. */
 enum status store_usage(
     struct store *s, const struct usage_question *q, struct usage *ret_usage, struct error *err);
