@@ -120,6 +120,31 @@ static const struct msg_field m_series_fields[] = {
 };
 static DESC(m_series, "types.v1.Series");
 
+static const struct msg_field m_heatmap_slot_fields[] = {
+    ONE(m_heatmap_slot, timestamp, "timestamp", 1, INT64),
+    MANY(m_heatmap_slot, y_min, "yMin", 2, DOUBLE),
+    MANY(m_heatmap_slot, counts, "counts", 3, INT32),
+    SUBS(m_heatmap_slot, exemplars, "exemplars", 4, m_exemplar),
+};
+static DESC(m_heatmap_slot, "types.v1.HeatmapSlot");
+
+static const struct msg_field m_heatmap_series_fields[] = {
+    SUBS(m_heatmap_series, labels, "labels", 1, m_label_pair),
+    SUBS(m_heatmap_series, slots, "slots", 2, m_heatmap_slot),
+};
+static DESC(m_heatmap_series, "types.v1.HeatmapSeries");
+
+const struct msg_desc m_get_profile_stats_request_desc = {
+    "types.v1.GetProfileStatsRequest", sizeof(struct m_empty), NULL, 0};
+
+#define PROFILE_STATS m_get_profile_stats_response
+static const struct msg_field m_get_profile_stats_response_fields[] = {
+    ONE(PROFILE_STATS, data_ingested, "dataIngested", 1, BOOL),
+    ONE(PROFILE_STATS, oldest_profile_time, "oldestProfileTime", 2, INT64),
+    ONE(PROFILE_STATS, newest_profile_time, "newestProfileTime", 3, INT64),
+};
+DESC(m_get_profile_stats_response, "types.v1.GetProfileStatsResponse");
+
 static const struct msg_field m_location_name_fields[] = {
     ONE(m_location_name, name, "name", 1, STRING),
 };
@@ -397,6 +422,39 @@ static const struct msg_field m_select_series_response_fields[] = {
     SUBS(m_select_series_response, series, "series", 1, m_series),
 };
 DESC(m_select_series_response, "querier.v1.SelectSeriesResponse");
+
+static const char *const heatmap_names[] = {
+    "HEATMAP_QUERY_TYPE_UNSPECIFIED", "HEATMAP_QUERY_TYPE_INDIVIDUAL", "HEATMAP_QUERY_TYPE_SPAN"};
+static const struct msg_enum heatmap_type = {.names = heatmap_names, .n = ARRAY_LEN(heatmap_names)};
+
+#define HEATMAP m_select_heatmap_request
+static const struct msg_field m_select_heatmap_request_fields[] = {
+    ONE(HEATMAP, profile_typeID, "profileTypeID", 1, STRING),
+    ONE(HEATMAP, label_selector, "labelSelector", 2, STRING),
+    ONE(HEATMAP, start, "start", 3, INT64),
+    ONE(HEATMAP, end, "end", 4, INT64),
+    ONE(HEATMAP, step, "step", 5, DOUBLE),
+    MANY(HEATMAP, group_by, "groupBy", 6, STRING),
+    ENUM(HEATMAP, query_type, "queryType", 7, heatmap_type),
+    ENUM(HEATMAP, exemplar_type, "exemplarType", 8, exemplar),
+    OPTIONAL(HEATMAP, limit, "limit", 9, INT64),
+};
+DESC(m_select_heatmap_request, "querier.v1.SelectHeatmapRequest");
+
+static const struct msg_field m_select_heatmap_response_fields[] = {
+    SUBS(m_select_heatmap_response, series, "series", 1, m_heatmap_series),
+};
+DESC(m_select_heatmap_response, "querier.v1.SelectHeatmapResponse");
+
+static const struct msg_field m_analyze_query_request_fields[] = {
+    ONE(m_analyze_query_request, start, "start", 2, INT64),
+    ONE(m_analyze_query_request, end, "end", 3, INT64),
+    ONE(m_analyze_query_request, query, "query", 4, STRING),
+};
+DESC(m_analyze_query_request, "querier.v1.AnalyzeQueryRequest");
+
+const struct msg_desc m_analyze_query_response_desc = {
+    "querier.v1.AnalyzeQueryResponse", sizeof(struct m_empty), NULL, 0};
 
 static const struct msg_field m_diff_request_fields[] = {
     SUB(m_diff_request, left, "left", 1, m_select_merge_stacktraces_request),

@@ -34,6 +34,20 @@ struct m_series {
     MSG_LIST(struct m_label_pair) labels;
     MSG_LIST(struct m_point) points;
 };
+struct m_heatmap_slot {
+    int64_t timestamp; /* where it ends */
+    MSG_LIST(double) y_min;
+    MSG_LIST(int32_t) counts;
+    MSG_LIST(struct m_exemplar) exemplars;
+};
+struct m_heatmap_series {
+    MSG_LIST(struct m_label_pair) labels;
+    MSG_LIST(struct m_heatmap_slot) slots;
+};
+struct m_get_profile_stats_response {
+    bool data_ingested;
+    int64_t oldest_profile_time, newest_profile_time;
+};
 struct m_location_name {
     struct str name;
 };
@@ -168,6 +182,23 @@ struct m_select_series_request {
 struct m_select_series_response {
     MSG_LIST(struct m_series) series;
 };
+enum { M_HEATMAP_UNSPECIFIED, M_HEATMAP_INDIVIDUAL, M_HEATMAP_SPAN };
+struct m_select_heatmap_request {
+    struct str profile_typeID, label_selector;
+    int64_t start, end;
+    double step;
+    MSG_LIST(struct str) group_by;
+    int32_t query_type, exemplar_type;
+    int64_t limit;
+    bool has_limit;
+};
+struct m_select_heatmap_response {
+    MSG_LIST(struct m_heatmap_series) series;
+};
+struct m_analyze_query_request {
+    int64_t start, end;
+    struct str query;
+};
 struct m_diff_request {
     struct m_select_merge_stacktraces_request *left, *right;
     int32_t format;
@@ -257,7 +288,9 @@ extern const struct msg_desc m_label_pair_desc, m_profile_types_request_desc,
     m_select_merge_stacktraces_request_desc, m_select_merge_stacktraces_response_desc,
     m_select_merge_span_profile_request_desc, m_select_merge_span_profile_response_desc,
     m_select_merge_profile_request_desc, m_profile_desc, m_select_series_request_desc,
-    m_select_series_response_desc, m_diff_request_desc, m_diff_response_desc, m_push_request_desc,
-    m_empty_desc;
+    m_select_series_response_desc, m_select_heatmap_request_desc, m_select_heatmap_response_desc,
+    m_get_profile_stats_request_desc, m_get_profile_stats_response_desc,
+    m_analyze_query_request_desc, m_analyze_query_response_desc, m_diff_request_desc,
+    m_diff_response_desc, m_push_request_desc, m_empty_desc;
 
 #endif

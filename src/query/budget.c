@@ -32,6 +32,11 @@ size_t query_left(const struct query *q)
     return q->arena->limit - MIN(q->arena->used, q->arena->limit);
 }
 
+bool query_index_put(const struct query *q, struct idmap *m, uint64_t hash, uint32_t id)
+{
+    return idmap_growth(m, 1) <= query_left(q) && idmap_put(m, hash, id);
+}
+
 enum status query_full(const struct query *q, struct error *err)
 {
     FAIL(err, ST_RESOURCE_EXHAUSTED,

@@ -56,6 +56,12 @@ enum status query_select_merge_profile(struct query *q,
     const struct m_select_merge_profile_request *rq, struct m_profile *rs, struct error *err);
 enum status query_select_series(struct query *q, const struct m_select_series_request *rq,
     struct m_select_series_response *rs, struct error *err);
+enum status query_select_heatmap(struct query *q, const struct m_select_heatmap_request *rq,
+    struct m_select_heatmap_response *rs, struct error *err);
+enum status query_get_profile_stats(struct query *q, const struct m_empty *rq,
+    struct m_get_profile_stats_response *rs, struct error *err);
+enum status query_analyze_query(struct query *q, const struct m_analyze_query_request *rq,
+    struct m_empty *rs, struct error *err);
 enum status query_diff(struct query *q, const struct m_diff_request *rq, struct m_diff_response *rs,
     struct error *err);
 

@@ -25,6 +25,8 @@ static inline void query_work(struct query *q, uint32_t checks)
 }
 /* How much of the budget is left. */
 size_t query_left(const struct query *q);
+/* False when the index, which is on the heap, would outgrow it. */
+bool query_index_put(const struct query *q, struct idmap *m, uint64_t hash, uint32_t id);
 
 /* time.c: ranges and limits of §2.2 */
 
@@ -38,6 +40,12 @@ enum status query_range_check(struct query *q, int64_t start_ms, int64_t end_ms,
 enum status query_nodes_check(
     const struct query *q, int64_t max_nodes, int64_t *ret_nodes, struct error *err);
 int64_t query_ms_to_ns(int64_t ms); /* saturates */
+static inline int64_t query_ns_to_ms(int64_t ns)
+{
+    return ns / NS_PER_MS - (ns % NS_PER_MS < 0);
+}
+/* A step in seconds as whole milliseconds; one that is longer than any range is one slot. */
+enum status query_step(double step, int64_t *ret_ms, struct error *err);
 /* The first nanosecond behind the range. */
 static inline int64_t query_range_until(const struct query_range *r)
 {
@@ -233,6 +241,61 @@ enum status selection_init(
 void selection_done(struct selection *s);
 enum status selection_open(
     struct query *q, const struct selection *s, struct exec *x, struct error *err);
+
+/* groups.c: series by the labels that a question splits by */
+
+struct groups {
+    struct query *q;
+    struct buf *scratch;
+    const struct str *names; /* as asked */
+    uint32_t n_names;
+    enum label_kind *kinds;
+    struct label *key;
+    MSG_LIST(struct labels) list; /* by id */
+    struct idmap ids;
+};
+/* names must stay. Done with groups_done, also after a failure, also when only zeroed. */
+enum status groups_init(struct groups *g, struct query *q, struct buf *scratch,
+    const struct str *names, uint32_t n_names, struct error *err);
+void groups_done(struct groups *g);
+/* The group of (series, type k). */
+enum status groups_find(struct groups *g, const struct part_series *s, uint32_t k,
+    uint32_t *ret_group, struct error *err);
+enum status group_labels(
+    struct query *q, struct labels ls, struct m_label_pair **ret_pairs, struct error *err);
+
+/* points.c: profiles and spans, one by one */
+
+enum { POINT_IDS = 4 };
+
+struct point_origin {
+    const struct part_series *series;
+    uint32_t k;
+    struct point_origin *next;
+};
+struct point {
+    uint32_t group;
+    bool is_span;
+    uint64_t id[POINT_IDS]; /* of a profile: its upload; of a span: profile's time, span, trace */
+    int64_t time_ns, value;
+    uint32_t series, k; /* of the row at hand */
+    struct point_origin origin;
+};
+struct points {
+    struct exec *x;
+    MSG_LIST(struct point) list;
+    struct idmap ids;
+};
+void points_init(struct points *p, struct exec *x);
+void points_done(struct points *p);
+/* `origin` need not be set. What has the same group and ids is added up. */
+enum status points_add(
+    struct points *p, const struct exec_part *ep, struct point point, struct error *err);
+/* Whether a is shown rather than b. */
+bool point_better(const struct point *a, const struct point *b);
+/* With the labels that it was not grouped by; before exec_close. */
+enum status point_exemplar(struct points *p, const struct groups *g, const struct point *point,
+    struct m_exemplar *ret_exemplar, struct error *err);
 
 /* labels.c */
 

@@ -12,19 +12,19 @@
  * split what they add up. Cells are found by a hash table; a group's last cell is tried first,
  * because rows come nearly in the order of time. Sums are integers until the end.
  *
- * AVERAGE is the sum of a bucket divided by the number of its rows. Exemplars are not built.
- * Memory: groups and cells in the arena, the two indexes on the heap within what is left. */
-#include <math.h>
+ * AVERAGE is the sum of a bucket divided by the number of its rows. An exemplar is the profile of a
+ * bucket with the largest value: which it is shows only when all rows have been seen, so all
+ * profiles are kept as points until then, and rows are read where timelines would do.
+ * Memory: groups, cells and points in the arena, indexes on the heap within what is left. */
 #include <stdlib.h>
 
 #include "base/hash.h"
 #include "query/query_int.h"
 
-enum { GROUPS_MAX = 1 << 20 };
-
 struct cell {
     uint32_t group;
     int64_t bucket, sum, rows;
+    uint32_t best; /* of the points; SYM_NONE: none */
 };
 
 struct group {
@@ -45,61 +45,29 @@ struct series_run {
     const struct m_select_series_request *rq;
     const struct selection *s;
     int64_t step_ms;
-    enum label_kind *kinds; /* per group_by name */
-    MSG_LIST(struct group) groups;
+    struct groups split;
+    struct points points; /* when exemplars are asked for */
+    bool exemplars;
+    MSG_LIST(struct group) groups; /* by id in `split` */
     MSG_LIST(struct cell) cells;
-    struct idmap group_ids, cell_ids;
+    struct idmap cell_ids;
     /* Of the part at hand: */
     uint32_t *group_of; /* series × SAMPLE_TYPES_MAX, SYM_NONE where not resolved */
     uint8_t *keep;      /* which stacks count; NULL: all */
-    struct label *key;
 };
 
-static bool index_put(struct query *q, struct idmap *m, uint64_t hash, uint32_t id)
-{
-    return idmap_growth(m, 1) <= query_left(q) && idmap_put(m, hash, id);
-}
-
-/* Groups */
-
-static enum status new_group(
-    struct series_run *r, struct labels key, uint64_t hash, uint32_t *ret, struct error *err)
-{
-    struct query *q = r->x->q;
-    if (r->groups.n == GROUPS_MAX)
-        FAIL(err, ST_RESOURCE_EXHAUSTED, "the series split into more than %d groups", GROUPS_MAX);
-    struct group *g = VEC_PUSH(q->arena, r->groups);
-    struct label *v = ARENA_ARRAY(q->arena, struct label, key.n);
-    if (!g || !v)
-        return query_full(q, err);
-    for (uint32_t i = 0; i < key.n; i++) {
-        TRY(query_copy(q, key.v[i].name, &v[i].name, err));
-        TRY(query_copy(q, key.v[i].value, &v[i].value, err));
-    }
-    *g = (struct group){.labels = {v, key.n}, .last_cell = SYM_NONE};
-    *ret = r->groups.n - 1;
-    return index_put(q, &r->group_ids, hash, *ret) ? ST_OK : query_full(q, err);
-}
-
-/* The labels asked for, in the order asked; those that the series lacks are left out. */
+/* Groups: those of groups.c, with what is ours about them. */
 static enum status find_group(
     struct series_run *r, const struct part_series *s, uint32_t k, uint32_t *ret, struct error *err)
 {
-    struct labels key = {r->key, 0};
-    for (uint32_t i = 0; i < r->rq->group_by.n; i++) {
-        struct str name = r->rq->group_by.v[i];
-        struct str value = series_label(s, k, r->kinds[i], name, &r->x->scratch);
-        if (r->kinds[i] == LABEL_PROFILE_TYPE)
-            TRY(query_copy(r->x->q, value, &value, err));
-        if (value.n)
-            r->key[key.n++] = (struct label){name, value};
-    }
-    uint64_t hash = labels_hash(key);
-    struct idmap_probe p = idmap_start(&r->group_ids, hash);
-    while (idmap_next(&r->group_ids, &p, ret))
-        if (labels_eq(r->groups.v[*ret].labels, key))
-            return ST_OK;
-    return new_group(r, key, hash, ret, err);
+    TRY(groups_find(&r->split, s, k, ret, err));
+    if (*ret < r->groups.n)
+        return ST_OK;
+    struct group *g = VEC_PUSH(r->x->q->arena, r->groups);
+    if (!g)
+        return query_full(r->x->q, err);
+    *g = (struct group){.labels = r->split.list.v[*ret], .last_cell = SYM_NONE};
+    return ST_OK;
 }
 
 /* Cells */
@@ -123,9 +91,9 @@ static enum status find_cell(
         }
     }
     struct cell *c = VEC_PUSH(q->arena, r->cells);
-    if (!c || !index_put(q, &r->cell_ids, hash, r->cells.n - 1))
+    if (!c || !query_index_put(q, &r->cell_ids, hash, r->cells.n - 1))
         return query_full(q, err);
-    *c = (struct cell){.group = group, .bucket = bucket};
+    *c = (struct cell){.group = group, .bucket = bucket, .best = SYM_NONE};
     *ret = *last = r->cells.n - 1;
     return ST_OK;
 }
@@ -135,7 +103,7 @@ static enum status find_cell(
 static bool bucket_of(const struct series_run *r, int64_t time_ns, int64_t *ret_bucket)
 {
     __int128 start = r->s->range.start_ms, step = r->step_ms;
-    int64_t t = time_ns / NS_PER_MS - (time_ns % NS_PER_MS < 0);
+    int64_t t = query_ns_to_ms(time_ns);
     *ret_bucket = 0;
     if (t <= start)
         return true;
@@ -177,7 +145,17 @@ static enum status add_row(void *ctx, const struct exec_part *ep, const struct p
     TRY(find_cell(r, *group, bucket, &cell, err));
     struct cell *c = &r->cells.v[cell];
     c->rows++;
-    return __builtin_add_overflow(c->sum, value, &c->sum) ? query_overflow(err) : ST_OK;
+    if (__builtin_add_overflow(c->sum, value, &c->sum))
+        return query_overflow(err);
+    if (!r->exemplars)
+        return ST_OK;
+    const struct point p = {.group = *group,
+        .id = {row->seq},
+        .time_ns = row->time_ns,
+        .value = value,
+        .series = row->series,
+        .k = k};
+    return points_add(&r->points, ep, p, err);
 }
 
 /* Timelines of blocks */
@@ -209,7 +187,8 @@ static enum status same_labels(struct series_run *r, const struct exec_part *ep,
 {
     const struct part_series *s = part_series(ep->part, m.series);
     for (uint32_t g = 0; g < r->rq->group_by.n && *ret_same; g++) {
-        struct str value = series_label(s, m.k, r->kinds[g], r->rq->group_by.v[g], &r->x->scratch);
+        struct str value = series_label(
+            s, m.k, r->split.kinds[g], r->rq->group_by.v[g], &r->x->scratch);
         if (first)
             TRY(query_copy(r->x->q, value, &values[g], err));
         *ret_same = str_eq(value, values[g]);
@@ -283,7 +262,7 @@ static enum status add_part(struct series_run *r, struct exec_part *ep, struct e
         return query_full(q, err);
     memset(r->group_of, 0xFF, n * sizeof *r->group_of);
     bool any, done = false;
-    if (!r->s->rules.any)
+    if (!r->s->rules.any && !r->exemplars)
         TRY(add_timelines(r, ep, &done, err));
     if (done)
         return ST_OK;
@@ -317,6 +296,33 @@ static int group_order(const void *a, const void *b)
     return labels_cmp(x->labels, y->labels);
 }
 
+/* The best profile of every cell: points are complete now. */
+static enum status choose_exemplars(struct series_run *r, struct error *err)
+{
+    for (uint32_t i = 0; i < r->points.list.n; i++) {
+        const struct point *p = &r->points.list.v[i];
+        int64_t bucket;
+        uint32_t cell = 0;
+        TRY(query_alive(r->x->q, err));
+        if (!bucket_of(r, p->time_ns, &bucket))
+            continue;
+        TRY(find_cell(r, p->group, bucket, &cell, err));
+        uint32_t *best = &r->cells.v[cell].best;
+        if (*best == SYM_NONE || point_better(p, &r->points.list.v[*best]))
+            *best = i;
+    }
+    return ST_OK;
+}
+
+static enum status fill_exemplar(
+    struct series_run *r, const struct cell *c, struct m_point *out, struct error *err)
+{
+    struct m_exemplar *e = VEC_PUSH(r->x->q->arena, out->exemplars);
+    if (!e)
+        return query_full(r->x->q, err);
+    return point_exemplar(&r->points, &r->split, &r->points.list.v[c->best], e, err);
+}
+
 static enum status make_points(struct series_run *r, struct error *err)
 {
     struct query *q = r->x->q;
@@ -336,6 +342,8 @@ static enum status make_points(struct series_run *r, struct error *err)
         points[i].timestamp =
             (int64_t)((uint64_t)r->s->range.start_ms + (uint64_t)c->bucket * (uint64_t)r->step_ms);
         g->total += points[i].value;
+        if (c->best != SYM_NONE)
+            TRY(fill_exemplar(r, c, &points[i], err));
     }
     return ST_OK;
 }
@@ -343,12 +351,8 @@ static enum status make_points(struct series_run *r, struct error *err)
 static enum status fill_one(
     struct query *q, const struct group *g, struct m_series *out, struct error *err)
 {
-    out->labels.v = ARENA_ARRAY(q->arena, struct m_label_pair, g->labels.n);
-    if (!out->labels.v)
-        return query_full(q, err);
+    TRY(group_labels(q, g->labels, &out->labels.v, err));
     out->labels.n = g->labels.n;
-    for (uint32_t i = 0; i < g->labels.n; i++)
-        out->labels.v[i] = (struct m_label_pair){g->labels.v[i].name, g->labels.v[i].value};
     out->points.v = g->points;
     out->points.n = g->n_points;
     return ST_OK;
@@ -359,6 +363,7 @@ static enum status fill(
 {
     struct query *q = r->x->q;
     uint32_t n = r->groups.n;
+    TRY(choose_exemplars(r, err));
     TRY(make_points(r, err));
     if (n)
         qsort(r->groups.v, n, sizeof *r->groups.v, group_order);
@@ -382,26 +387,11 @@ static enum status run(struct series_run *r, struct m_select_series_response *rs
     if (__builtin_sub_overflow(range->start_ms, r->step_ms, &start))
         start = INT64_MIN;
     from = query_ms_to_ns(start);
-    r->key = ARENA_ARRAY(q->arena, struct label, r->rq->group_by.n);
-    r->kinds = ARENA_ARRAY(q->arena, enum label_kind, r->rq->group_by.n);
-    if (!r->key || !r->kinds)
-        return query_full(q, err);
-    for (uint32_t i = 0; i < r->rq->group_by.n; i++)
-        r->kinds[i] = label_kind(r->rq->group_by.v[i]);
+    TRY(groups_init(&r->split, q, &r->x->scratch, r->rq->group_by.v, r->rq->group_by.n, err));
     TRY(exec_open(r->x, q, from, range->empty ? from : until, &r->s->sel, NULL, err));
     for (uint32_t i = 0; i < r->x->parts.n; i++)
         TRY(add_part(r, &r->x->parts.v[i], err));
     return fill(r, rs, err);
-}
-
-/* Seconds to whole milliseconds; a step beyond any range is one bucket. */
-static enum status read_step(double step, int64_t *ret_ms, struct error *err)
-{
-    static const double STEP_MAX = 1e15;
-    if (!(step >= 0.001))
-        FAIL(err, ST_INVALID_ARGUMENT, "step must be >= 1ms");
-    *ret_ms = (int64_t)trunc(fmin(step, STEP_MAX) * 1000);
-    return ST_OK;
 }
 
 enum status query_select_series(struct query *q, const struct m_select_series_request *rq,
@@ -414,18 +404,22 @@ enum status query_select_series(struct query *q, const struct m_select_series_re
         .selector = rq->label_selector,
         .frames = rq->stack_trace_selector};
     TRY(query_range_check(q, rq->start, rq->end, &s.range, err));
-    TRY(read_step(rq->step, &r.step_ms, err));
-    if (rq->exemplar_type != M_EXEMPLAR_UNSPECIFIED && rq->exemplar_type != M_EXEMPLAR_NONE)
-        FAIL(err, ST_UNIMPLEMENTED, "exemplars are not available: ask without exemplar_type");
+    TRY(query_step(rq->step, &r.step_ms, err));
+    if (rq->exemplar_type == M_EXEMPLAR_SPAN)
+        FAIL(err, ST_UNIMPLEMENTED, "exemplars of spans are those of SelectHeatmap");
+    if (rq->exemplar_type < 0 || rq->exemplar_type > M_EXEMPLAR_SPAN)
+        FAIL(err, ST_UNIMPLEMENTED, "exemplar type %d is not known", rq->exemplar_type);
+    r.exemplars = rq->exemplar_type == M_EXEMPLAR_INDIVIDUAL;
     if (rq->aggregation != M_AGGREGATION_SUM && rq->aggregation != M_AGGREGATION_AVERAGE)
         FAIL(err, ST_UNIMPLEMENTED, "aggregation %d is not known", rq->aggregation);
-    idmap_init(&r.group_ids, NULL);
+    points_init(&r.points, &x);
     idmap_init(&r.cell_ids, NULL);
     enum status st = selection_init(q, &sr, &s, err);
     if (st == ST_OK)
         st = run(&r, rs, err);
     exec_close(&x);
-    idmap_done(&r.group_ids);
+    points_done(&r.points);
+    groups_done(&r.split);
     idmap_done(&r.cell_ids);
     selection_done(&s);
     return st;

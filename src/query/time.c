@@ -4,6 +4,8 @@
  *
  * Times of requests are milliseconds, both ends inclusive; rows have nanoseconds. Arithmetic
  * saturates, so that a hostile number is a range like any other. */
+#include <math.h>
+
 #include "query/query_int.h"
 
 static int64_t sub_sat(int64_t a, int64_t b)
@@ -82,6 +84,15 @@ enum status query_range_check(struct query *q, int64_t start_ms, int64_t end_ms,
             actual, limit);
     }
     *ret_range = r;
+    return ST_OK;
+}
+
+enum status query_step(double step, int64_t *ret_ms, struct error *err)
+{
+    static const double STEP_MAX = 1e15;
+    if (!(step >= 0.001))
+        FAIL(err, ST_INVALID_ARGUMENT, "step must be >= 1ms, got %f", step);
+    *ret_ms = (int64_t)trunc(fmin(step, STEP_MAX) * 1000);
     return ST_OK;
 }
 

@@ -20,7 +20,10 @@ METHOD_FN(select_merge_stacktraces)
 METHOD_FN(select_merge_span_profile)
 METHOD_FN(select_merge_profile)
 METHOD_FN(select_series)
+METHOD_FN(select_heatmap)
 METHOD_FN(diff)
+METHOD_FN(get_profile_stats)
+METHOD_FN(analyze_query)
 
 struct method {
     const char *path, *name;
@@ -49,7 +52,13 @@ static const struct method methods[] = {
         m_select_merge_profile_request_desc, m_profile_desc),
     METHOD("SelectSeries", "selectseries", select_series, m_select_series_request_desc,
         m_select_series_response_desc),
+    METHOD("SelectHeatmap", "selectheatmap", select_heatmap, m_select_heatmap_request_desc,
+        m_select_heatmap_response_desc),
     METHOD("Diff", "diff", diff, m_diff_request_desc, m_diff_response_desc),
+    METHOD("GetProfileStats", "getprofilestats", get_profile_stats,
+        m_get_profile_stats_request_desc, m_get_profile_stats_response_desc),
+    METHOD("AnalyzeQuery", "analyzequery", analyze_query, m_analyze_query_request_desc,
+        m_analyze_query_response_desc),
 };
 
 /* In the request's arena. */

@@ -47,6 +47,18 @@ CASES = [
     ("SelectSeries", dict(SIDE, step=15, groupBy=["env"]), lambda a: sorted(
         (s["labels"][0]["value"], s["points"][0]["value"]) for s in a["series"]) == [
             ("prod", 40000000), ("test", 40000000)]),
+    ("SelectSeries", dict(SIDE, step=15, exemplarType="EXEMPLAR_TYPE_INDIVIDUAL"), lambda a: [
+        (e["timestamp"], e["value"], len(e["profileId"]), [x["value"] for x in e["labels"] if x["name"] == "env"])
+        for p in a["series"][0]["points"] for e in p["exemplars"]] == [
+            (str(T0 * 1000), "40000000", 36, ["prod"]), (str((T0 + 10) * 1000), "40000000", 36, ["test"])]),
+    ("SelectHeatmap", dict(SIDE, step=15, queryType="HEATMAP_QUERY_TYPE_INDIVIDUAL",
+                           exemplarType="EXEMPLAR_TYPE_INDIVIDUAL"), lambda a: [
+        (s["timestamp"], s["counts"], len(s["yMin"]), len(s["exemplars"])) for s in a["series"][0]["slots"]] == [
+            (str(T0 * 1000), [1] + [0] * 19, 20, 1), (str((T0 + 15) * 1000), [1] + [0] * 19, 20, 1)]),
+    ("SelectHeatmap", dict(SIDE, step=15, queryType="HEATMAP_QUERY_TYPE_SPAN"), lambda a: a == {}),
+    ("GetProfileStats", {}, lambda a: a == {"dataIngested": True, "oldestProfileTime": str(T0 * 1000),
+                                            "newestProfileTime": str((T0 + 10) * 1000)}),
+    ("AnalyzeQuery", dict(RANGE, query="{}"), lambda a: a == {}),
     ("Diff", {"left": SIDE, "right": dict(SIDE, labelSelector='{env="prod"}')},
      lambda a: (a["flamegraph"]["leftTicks"], a["flamegraph"]["rightTicks"]) == ("80000000", "40000000")),
 ]
@@ -55,7 +67,8 @@ ERRORS = [
     ("SelectSeries", dict(SIDE, step=0), 400, "invalid_argument"),
     ("SelectMergeStacktraces", dict(SIDE, labelSelector="{"), 400, "invalid_argument"),
     ("SelectMergeStacktraces", dict(SIDE, maxNodes="2000000"), 400, "invalid_argument"),
-    ("SelectSeries", dict(SIDE, step=15, exemplarType="EXEMPLAR_TYPE_INDIVIDUAL"), 501, "unimplemented"),
+    ("SelectSeries", dict(SIDE, step=15, exemplarType="EXEMPLAR_TYPE_SPAN"), 501, "unimplemented"),
+    ("SelectHeatmap", dict(SIDE, step=15), 400, "invalid_argument"),
 ]
 
 

@@ -6,7 +6,7 @@
 #include "base/fs.h"
 #include "codec/messages.h"
 
-enum { DESCS_MAX = 80, ENUMS_MAX = 8, ENUM_NAMES_MAX = 16 };
+enum { DESCS_MAX = 80, ENUMS_MAX = 12, ENUM_NAMES_MAX = 16 };
 
 static const struct msg_desc *descs[DESCS_MAX];
 static bool seen[DESCS_MAX];
@@ -254,7 +254,10 @@ static void test_texts(void **state)
         &m_select_merge_stacktraces_response_desc, &m_select_merge_span_profile_request_desc,
         &m_select_merge_span_profile_response_desc, &m_select_merge_profile_request_desc,
         &m_profile_desc, &m_select_series_request_desc, &m_select_series_response_desc,
-        &m_diff_request_desc, &m_diff_response_desc, &m_push_request_desc, &m_empty_desc};
+        &m_select_heatmap_request_desc, &m_select_heatmap_response_desc,
+        &m_get_profile_stats_request_desc, &m_get_profile_stats_response_desc,
+        &m_analyze_query_request_desc, &m_analyze_query_response_desc, &m_diff_request_desc,
+        &m_diff_response_desc, &m_push_request_desc, &m_empty_desc};
     static const char *const files[] = {"proto/types/v1/types.proto",
         "proto/google/v1/profile.proto", "proto/querier/v1/querier.proto",
         "proto/push/v1/push.proto"};

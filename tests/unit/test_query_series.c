@@ -210,10 +210,10 @@ static void test_errors(void **state)
     rq.step = __builtin_nan("");
     FAILS(ST_INVALID_ARGUMENT, "step must be >= 1ms");
     rq.step = 1;
-    rq.exemplar_type = M_EXEMPLAR_INDIVIDUAL;
-    FAILS(ST_UNIMPLEMENTED, "exemplars");
     rq.exemplar_type = M_EXEMPLAR_SPAN;
-    FAILS(ST_UNIMPLEMENTED, "exemplars");
+    FAILS(ST_UNIMPLEMENTED, "SelectHeatmap");
+    rq.exemplar_type = 4;
+    FAILS(ST_UNIMPLEMENTED, "exemplar type 4");
     rq.exemplar_type = M_EXEMPLAR_NONE;
     rq.aggregation = 2;
     FAILS(ST_UNIMPLEMENTED, "aggregation");

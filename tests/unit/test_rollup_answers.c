@@ -81,7 +81,7 @@ static struct question random_question(void)
         "{service_name=\"db\",env!=\"dev\"}", "{service_name=~\"web|cart\"}", "{env=\"none\"}"};
     static const char *const functions[] = {"other", "total", "d", "f", "none"};
     static const int64_t budgets[] = {0, 1, 2, 5, 17, 60, 1000, -1};
-    struct question q = {.type = str_from(types[rng(3)]), .kind = (int)rng(9)};
+    struct question q = {.type = str_from(types[rng(3)]), .kind = (int)rng(10)};
     q.selector = str_from(selectors[rng(6)]);
     q.right_selector = str_from(selectors[rng(6)]);
     int64_t a = (int64_t)rng(46 * 3600), b = (int64_t)rng(46 * 3600);
@@ -105,12 +105,33 @@ static const struct msg_desc *ask_series(struct query *q, const struct question 
         .start = x->from_ms,
         .end = x->until_ms,
         .step = x->step,
-        .aggregation = x->max_nodes > 5 ? M_AGGREGATION_AVERAGE : M_AGGREGATION_SUM};
+        .aggregation = x->max_nodes > 5 ? M_AGGREGATION_AVERAGE : M_AGGREGATION_SUM,
+        .exemplar_type = x->max_nodes % 2 ? M_EXEMPLAR_INDIVIDUAL : M_EXEMPLAR_NONE};
     rq.group_by.v = names;
     rq.group_by.n = x->group_by;
     assert_int_equal(query_select_series(q, &rq, rs, &err), ST_OK);
     *ret = rs;
     return &m_select_series_response_desc;
+}
+
+static const struct msg_desc *ask_heatmap(struct query *q, const struct question *x, void **ret)
+{
+    static struct str name = {"env", 3};
+    struct m_select_heatmap_response *rs = ARENA_NEW(q->arena, struct m_select_heatmap_response);
+    struct error err = {0};
+    struct m_select_heatmap_request rq = {.profile_typeID = x->type,
+        .label_selector = x->selector,
+        .start = x->from_ms,
+        .end = x->until_ms + 1,
+        .step = x->step,
+        .limit = x->group_by,
+        .query_type = M_HEATMAP_INDIVIDUAL,
+        .exemplar_type = M_EXEMPLAR_INDIVIDUAL};
+    rq.group_by.v = &name;
+    rq.group_by.n = x->max_nodes % 2 != 0;
+    assert_int_equal(query_select_heatmap(q, &rq, rs, &err), ST_OK);
+    *ret = rs;
+    return &m_select_heatmap_response_desc;
 }
 
 static struct m_select_merge_stacktraces_request tree_request(
@@ -180,6 +201,7 @@ static char *answer(struct store *s, const struct question *x)
     const struct msg_desc *desc = x->kind == 3                   ? ask_series(&q, x, &rs)
                                   : x->kind == 4 || x->kind == 8 ? ask_diff(&q, x, &rs)
                                   : x->kind == 5                 ? ask_labels(&q, x, &rs)
+                                  : x->kind == 9                 ? ask_heatmap(&q, x, &rs)
                                                                  : ask_tree(&q, x, &rs);
     buf_init(&out, GIB);
     msg_encode_json(desc, rs, &out);
