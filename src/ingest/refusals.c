@@ -289,8 +289,9 @@ static void read_member(struct entry *e, struct str name, enum json_token tok, s
         e->reason = reason_index(text);
     else if (tok == JSON_NUMBER && str_eq(name, STR("count")))
         json_to_u64(text, &e->count);
-    else if (tok == JSON_NUMBER && str_eq(name, STR("lastUnixMs")))
-        json_to_i64(text, &e->last_ms);
+    else if (tok == JSON_NUMBER && str_eq(name, STR("lastUnixMs")) &&
+             json_to_i64(text, &e->last_ms))
+        e->last_ms = MAX(MIN(e->last_ms, INT64_MAX / NS_PER_MS), 0);
 }
 
 /* Objects inside the array are entries; everything of another shape is skipped. */

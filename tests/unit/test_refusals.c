@@ -239,7 +239,9 @@ static void bad_files_are_absent(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", "{", "[[[[", "{\"refusals\":[{\"count\":\"x\"}]",
-        "{\"refusals\":[{\"reason\":7,\"count\":-1,\"lastUnixMs\":1e99}]}", "\xff"};
+        "{\"refusals\":[{\"reason\":7,\"count\":-1,\"lastUnixMs\":1e99}]}",
+        "{\"refusals\":[{\"service\":\"x\",\"lastUnixMs\":9223372036854775807}]}",
+        "{\"refusals\":[{\"service\":\"x\",\"lastUnixMs\":-9223372036854775808}]}", "\xff"};
     char path[200];
     note_two();
     refusals_close(r);
