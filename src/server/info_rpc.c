@@ -1,4 +1,5 @@
-/* Small services about the server itself: version.v1.Version and capabilities.v1.FeatureFlags.
+/* Small services about the server itself: version.v1.Version, capabilities.v1.FeatureFlags, and
+ * vcs.v1.VCSService, which there is no repository behind: clients ask and go without source code.
  * They need no tenant and answer from constants, on the worker that decoded the request. */
 #include "server/server_int.h"
 
@@ -55,8 +56,43 @@ static void handle_flags(struct connect_call *call, const void *request, void *c
     connect_reply(call, &rs);
 }
 
+static void handle_vcs(struct connect_call *call, const void *request, void *ctx)
+{
+    struct error err = {0};
+    (void)request;
+    (void)ctx;
+    (void)error_set(
+        &err, ST_UNIMPLEMENTED, __FILE__, __LINE__, "GitHub integration is not configured");
+    connect_fail(call, &err);
+}
+
+static void vcs_routes(struct server *s, struct route_list *l)
+{
+#define VCS(upper, lower)                                       \
+    {                                                           \
+        "/vcs.v1.VCSService/" upper, "vcs_v1_vcsservice_" lower \
+    }
+    static const struct {
+        const char *path, *name;
+    } methods[] = {VCS("GithubApp", "githubapp"), VCS("GithubLogin", "githublogin"),
+        VCS("GithubRefresh", "githubrefresh"), VCS("GetFile", "getfile"),
+        VCS("GetCommit", "getcommit"), VCS("GetCommits", "getcommits")};
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        struct connect_method m = {
+            .path = methods[i].path,
+            .name = methods[i].name,
+            .request = &m_empty_desc, /* whatever is asked */
+            .response = &m_empty_desc,
+            .fn = handle_vcs,
+            .ctx = s,
+        };
+        route_add_method(l, &m);
+    }
+}
+
 void info_rpc_routes(struct server *s, struct route_list *l)
 {
+    vcs_routes(s, l);
     struct connect_method version = {
         .path = "/version.v1.Version/Version",
         .name = "version_v1_version_version",

@@ -126,6 +126,9 @@ def pages():
         has(get(s, "/runtime_config")[2], "doesn't exist")
         status, _, body = post(s, "/version.v1.Version/Version", b"{}", {"Content-Type": "application/json"})
         equal((status, json.loads(body)), (200, {"QuerierAPI": "1"}))
+        for method in ("GithubApp", "GithubLogin", "GithubRefresh", "GetFile", "GetCommit", "GetCommits"):
+            status, _, body = post(s, "/vcs.v1.VCSService/" + method, b'{"ref":"x","refs":[]}', {"Content-Type": "application/json"})
+            equal((status, json.loads(body)), (501, {"code": "unimplemented", "message": "GitHub integration is not configured"}))
         status, _, body = post(s, "/capabilities.v1.FeatureFlagsService/GetFeatureFlags", b"{}",
                                {"Content-Type": "application/json"})
         equal((status, len(json.loads(body)["featureFlags"])), (200, 4))
