@@ -35,8 +35,8 @@ TYPE = CPU_TYPE
 
 # ---- data ----
 
-def generate(opt, folder, **plan):
-    """Fills a directory; its sums lie beside it."""
+def generate(opt, folder, merged=True, **plan):
+    """Fills a directory; its sums lie beside it. Unless `merged` its blocks stay those of hours."""
     command = [os.path.join(opt.build, "bench", "generate"), "--dir", folder]
     for name, value in plan.items():
         command += ["--" + name, str(value)]
@@ -48,7 +48,8 @@ def generate(opt, folder, **plan):
     said = json.loads(p.stderr.splitlines()[-1])
     print(f"# generated {folder}: {said['uploads']} uploads in {time.perf_counter() - begun:.0f} s, "
           f"{said['cpu']:.0f} s of CPU", file=sys.stderr, flush=True)
-    compact(opt, folder)
+    if merged:
+        compact(opt, folder)
     return said
 
 
