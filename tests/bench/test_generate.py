@@ -196,6 +196,30 @@ def the_month_notices_a_wrong_total(m):
     equal((r.returncode, "was generated" in r.stderr), (1, True))
 
 
+def merging(m, *more):
+    return subprocess.run(
+        [sys.executable, os.path.join(ROOT, "bench", "compaction.py"), "--build", BUILD, "--dir", m.parent,
+         "--days", "1", "--services", "2", "--interval", "3600", "--pairs", "1", "--rate", "20", *more],
+        capture_output=True, text=True, timeout=200)
+
+
+@case
+def runs_with_and_without_merging_are_compared(m):
+    r = merging(m, "--seconds", "15")
+    equal((r.returncode, r.stderr if r.returncode else ""), (0, ""))
+    rows = [line.strip("| ").split(" | ") for line in r.stdout.splitlines() if line.startswith("| ")]
+    merges = rows[0].index("merges")
+    equal([(row[0], row[merges]) for row in rows[1:]],
+          [("on", "1"), ("off", "0"), ("**on, median**", "1"), ("**off, median**", "0")])
+    equal([n for n in os.listdir(m.parent) if n.startswith(("compaction-", "bench-"))], [])
+
+
+@case
+def a_run_in_which_nothing_was_merged_fails(m):
+    r = merging(m, "--seconds", "1", "--flag=-store.compaction=false")
+    equal((r.returncode, "no merge came to its end" in r.stderr, r.stdout), (1, True, ""))
+
+
 @case
 def a_plot_is_well_formed(m):
     svg = xml.fromstring(plot.growth_svg(
