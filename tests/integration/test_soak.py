@@ -350,7 +350,7 @@ class Soak:
 
     def check_work(self):
         """Merges and retirements, by the server's own counters, in the process that had the load."""
-        least = (self.days // 2, (self.days - KEEP // DAY) // 2)
+        least = (self.days // 4, (self.days - KEEP // DAY) // 2)
 
         def done():
             values = metrics(self.server)
