@@ -237,6 +237,18 @@ void store_view_release(struct store *s, const struct store_view *v)
     mem_free((void *)(uintptr_t)v);
 }
 
+void store_bounds(
+    struct store *s, struct str tenant, int64_t *ret_oldest_ns, int64_t *ret_newest_ns)
+{
+    *ret_oldest_ns = INT64_MAX;
+    *ret_newest_ns = INT64_MIN;
+    for (uint32_t i = 0; i < s->n_parts; i++)
+        if (str_eq(s->parts[i]->tenant, tenant)) {
+            *ret_oldest_ns = MIN(*ret_oldest_ns, atomic_load(&s->parts[i]->time_min));
+            *ret_newest_ns = MAX(*ret_newest_ns, atomic_load(&s->parts[i]->time_max));
+        }
+}
+
 /* A light part has no node, and rows without bytes: using it in place of the full one shows. */
 void fixture_make_block(struct store *f, struct part *p)
 {

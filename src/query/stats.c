@@ -1,26 +1,18 @@
 /* What there is at all: GetProfileStats and AnalyzeQuery.
  *
- * The first looks at the bounds of everything that the tenant has, which parts know without being
- * read. The second says nothing about the cost of a query, as the reference's newer read path: its
- * answer is empty for every question. */
+ * The first gives the bounds of everything that the tenant has, which the store knows without
+ * reading. The second says nothing about the cost of a query, as the reference's newer read path:
+ * its answer is empty for every question. */
 #include "query/query_int.h"
 
 enum status query_get_profile_stats(struct query *q, const struct m_empty *rq,
     struct m_get_profile_stats_response *rs, struct error *err)
 {
-    const struct store_view *view;
-    int64_t oldest = INT64_MAX, newest = INT64_MIN;
+    int64_t oldest, newest;
     (void)rq;
     if (q->n_tenants != 1)
         FAIL(err, ST_INVALID_ARGUMENT, "the statistics are those of one tenant: name one");
-    TRY(store_view_acquire(q->store, q->tenants[0], STR_EMPTY, INT64_MIN, INT64_MAX, &view, err));
-    for (uint32_t i = 0; i < view->n; i++)
-        for (uint32_t k = 0; k < part_n_slots(view->parts[i]); k++) {
-            const struct part_slot s = part_slot(view->parts[i], k);
-            oldest = MIN(oldest, s.time_min);
-            newest = MAX(newest, s.time_max);
-        }
-    store_view_release(q->store, view);
+    store_bounds(q->store, q->tenants[0], &oldest, &newest);
     if (oldest > newest)
         return ST_OK;
     *rs = (struct m_get_profile_stats_response){

@@ -320,6 +320,29 @@ void store_view_release(struct store *s, const struct store_view *pub)
     mem_free(v);
 }
 
+void store_bounds(
+    struct store *s, struct str tenant, int64_t *ret_oldest_ns, int64_t *ret_newest_ns)
+{
+    const struct question q = {tenant, STR_EMPTY, INT64_MIN, INT64_MAX};
+    struct view *v = view_of_all(s);
+    int64_t oldest = INT64_MAX, newest = INT64_MIN;
+    for (uint32_t i = 0; i < v->n_epochs; i++)
+        add_epoch(v, v->epochs[i], &q);
+    for (uint32_t i = 0; i < v->pub.n; i++) {
+        const struct part_slot all = part_slot(v->pub.parts[i], 0);
+        oldest = MIN(oldest, all.time_min);
+        newest = MAX(newest, all.time_max);
+    }
+    for (uint32_t i = 0; i < v->n_blocks; i++)
+        if (str_eq(v->blocks[i]->tenant, tenant)) {
+            oldest = MIN(oldest, v->blocks[i]->time_min);
+            newest = MAX(newest, v->blocks[i]->time_max);
+        }
+    store_view_release(s, &v->pub);
+    *ret_oldest_ns = oldest;
+    *ret_newest_ns = newest;
+}
+
 static enum status enter_unit(
     struct store *s, struct block_unit *u, const struct part **ret_part, struct error *err)
 {

@@ -122,6 +122,10 @@ struct store_view {
 enum status store_view_acquire(struct store *s, struct str tenant, struct str service,
     int64_t from_ns, int64_t until_ns, const struct store_view **ret_view, struct error *err);
 void store_view_release(struct store *s, const struct store_view *v);
+/* The times of the first and the last row of a tenant, without reading any; oldest > newest when
+ * there is none. */
+void store_bounds(
+    struct store *s, struct str tenant, int64_t *ret_oldest_ns, int64_t *ret_newest_ns);
 
 /* Everything below: `part` is one of a view. What is given has the same series by the same indexes.
  * NULL with ST_OK: damaged, left out. Leave what was entered with what was given. */

@@ -81,7 +81,7 @@ static struct question random_question(void)
         "{service_name=\"db\",env!=\"dev\"}", "{service_name=~\"web|cart\"}", "{env=\"none\"}"};
     static const char *const functions[] = {"other", "total", "d", "f", "none"};
     static const int64_t budgets[] = {0, 1, 2, 5, 17, 60, 1000, -1};
-    struct question q = {.type = str_from(types[rng(3)]), .kind = (int)rng(10)};
+    struct question q = {.type = str_from(types[rng(3)]), .kind = (int)rng(11)};
     q.selector = str_from(selectors[rng(6)]);
     q.right_selector = str_from(selectors[rng(6)]);
     int64_t a = (int64_t)rng(46 * 3600), b = (int64_t)rng(46 * 3600);
@@ -132,6 +132,15 @@ static const struct msg_desc *ask_heatmap(struct query *q, const struct question
     assert_int_equal(query_select_heatmap(q, &rq, rs, &err), ST_OK);
     *ret = rs;
     return &m_select_heatmap_response_desc;
+}
+
+static const struct msg_desc *ask_stats(struct query *q, void **ret)
+{
+    const struct m_empty rq = {0};
+    struct error err = {0};
+    *ret = ARENA_NEW(q->arena, struct m_get_profile_stats_response);
+    assert_int_equal(query_get_profile_stats(q, &rq, *ret, &err), ST_OK);
+    return &m_get_profile_stats_response_desc;
 }
 
 static struct m_select_merge_stacktraces_request tree_request(
@@ -202,6 +211,7 @@ static char *answer(struct store *s, const struct question *x)
                                   : x->kind == 4 || x->kind == 8 ? ask_diff(&q, x, &rs)
                                   : x->kind == 5                 ? ask_labels(&q, x, &rs)
                                   : x->kind == 9                 ? ask_heatmap(&q, x, &rs)
+                                  : x->kind == 10                ? ask_stats(&q, &rs)
                                                                  : ask_tree(&q, x, &rs);
     buf_init(&out, GIB);
     msg_encode_json(desc, rs, &out);
