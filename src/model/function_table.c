@@ -260,7 +260,7 @@ enum status function_sum_add_tree(
     struct function_sum *s, const struct nametree *t, struct error *err)
 {
     struct function_table table;
-    TRY(function_table_make(t, s->arena, &table, err));
+    TRY(function_table_make(t, t->arena, &table, err));
     TRY(add_whole(s, table.total, err));
     for (uint32_t i = 0; i < table.n; i++)
         TRY(add_row(s, t->names[table.v[i].name], &table.v[i], err));

@@ -58,6 +58,7 @@ void function_sum_done(struct function_sum *s);
 /* ST_OUT_OF_RANGE when a sum leaves int64. After a failure the sum can only be done with. */
 enum status function_sum_add(struct function_sum *s, const struct function_table *table,
     struct rollup_names_reader *names, struct error *err);
+/* The table of the tree, which is finished, is made in the tree's arena. */
 enum status function_sum_add_tree(
     struct function_sum *s, const struct nametree *t, struct error *err);
 /* Sorts rows by falling self, then by name. */

@@ -1,7 +1,7 @@
 /* Function tables, of one selection or of the two sides of a diff.
  *
  *     selection ─► tables of blocks, added up by name ┐
- *               └► rows that are left ─► tree ─► table ┴─► sorted, cut to the rows asked for
+ *               └► rows that are left ─► a table per part ┴─► sorted, cut to the rows asked for
  *
  * Tables are exact whatever is cut: a name's self is the sum of its frames', its total counts a
  * sample once however often the name is on its stack. There is no root and no `other`.
@@ -19,15 +19,8 @@ enum status selection_functions(
     struct query *q, const struct selection *s, struct function_sum *sum, struct error *err)
 {
     struct tree_set set = {.functions = sum};
-    struct nametree t;
-    nametree_init(&t, q->arena);
     enum status st = tree_set_gather(q, s, &set, err);
-    if (st == ST_OK)
-        st = tree_sets_merge(q, &set, 1, 0, &t, err);
-    if (st == ST_OK)
-        st = query_status(q, function_sum_add_tree(sum, &t, err), err);
     tree_set_done(&set);
-    nametree_done(&t);
     return st;
 }
 

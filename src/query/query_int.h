@@ -206,7 +206,7 @@ struct tree_set {
     struct rollup_names names; /* of the flat trees */
     MSG_LIST(struct flat_tree) flats;
     MSG_LIST(struct store_tree *) trees;
-    struct function_sum *functions; /* where to add the tables of roll-ups up, in place of trees */
+    struct function_sum *functions; /* where to add tables up, in place of all trees */
 };
 /* All zero but `functions` before. Done with tree_set_done, also after a failure. */
 enum status tree_set_gather(

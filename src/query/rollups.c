@@ -172,6 +172,22 @@ static enum status take_trees(
 
 /* Gathering */
 
+/* Nothing but the table stays: the tree is made in the scratch, which sums need no more. */
+static enum status add_table_of_rows(struct tree_set *set, struct exec *x,
+    const struct exec_part *ep, const struct exec_sums *sums, struct error *err)
+{
+    struct nametree t;
+    arena_reset(&x->rows);
+    nametree_init(&t, &x->rows);
+    enum status st = nametree_add(&t, &ep->part->sym, sums->v, ep->n_nodes, err);
+    if (st == ST_OK)
+        st = nametree_finish(&t, err);
+    if (st == ST_OK)
+        st = function_sum_add_tree(set->functions, &t, err);
+    nametree_done(&t);
+    return st;
+}
+
 static enum status add_rows(struct tree_set *set, struct exec *x, struct exec_part *ep,
     const struct selection *s, struct exec_sums *sums, struct error *err)
 {
@@ -180,6 +196,11 @@ static enum status add_rows(struct tree_set *set, struct exec *x, struct exec_pa
     if (!any)
         return ST_OK;
     TRY(exec_sum_part(x, ep, &s->rules, sums, err));
+    if (sums->any && set->functions) {
+        TRY(query_status(set->q, add_table_of_rows(set, x, ep, sums, err), err));
+        exec_leave(x);
+        return ST_OK;
+    }
     struct flat_tree *flat = sums->any ? VEC_PUSH(set->q->arena, set->flats) : NULL;
     if (sums->any && !flat)
         return query_full(set->q, err);
