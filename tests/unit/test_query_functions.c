@@ -28,7 +28,7 @@ static const char *text_of(const struct msg_desc *desc, const void *msg)
     buf_init(&out, sizeof text - 1);
     msg_encode_json(desc, msg, &out);
     assert_false(out.failed);
-    memcpy(text, out.p, out.n);
+    memcpy(text, buf_view(&out).p, out.n);
     text[out.n] = 0;
     buf_done(&out);
     return text;

@@ -47,7 +47,7 @@ static const char *text(struct buf *out)
     static char kept[1 << 14];
     assert_false(out->failed);
     assert_true(out->n < sizeof kept);
-    memcpy(kept, out->p, out->n);
+    memcpy(kept, buf_view(out).p, out->n);
     kept[out->n] = 0;
     buf_done(out);
     return kept;

@@ -217,7 +217,7 @@ static char *answer(struct store *s, const struct question *x)
     msg_encode_json(desc, rs, &out);
     assert_false(out.failed);
     char *text = mem_new(out.n + 1);
-    memcpy(text, out.p, out.n);
+    memcpy(text, buf_view(&out).p, out.n);
     buf_done(&out);
     arena_done(&arena);
     return text;
