@@ -139,9 +139,10 @@ def main():
             refuses_damage(cases, path, rng)
         check_tool(cases, build, s.data, dict(zip(paths, blocks)))
         sums = read_block.merged(blocks)
-        s.start()
+        size = sum(map(os.path.getsize, paths))
+        s.start()  # which may merge them
         compare(cases, s, sums)
-        print(f"{len(paths)} blocks, {sum(map(os.path.getsize, paths))} bytes, {len(sums)} sums,"
+        print(f"{len(paths)} blocks, {size} bytes, {len(sums)} sums,"
               f" {sum(map(len, sums.values()))} stacks")
     print(f"{cases.passed} passed, {cases.failed} failed")
     sys.exit(cases.failed != 0)
