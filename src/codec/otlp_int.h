@@ -6,8 +6,8 @@
 #include "base/varint.h"
 #include "codec/arena_map_int.h"
 #include "codec/otlp.h"
+#include "codec/proto_skip.h"
 
-enum { WIRE_VARINT, WIRE_FIXED64, WIRE_BYTES, WIRE_GROUP, WIRE_GROUP_END, WIRE_FIXED32 };
 #define TAG(field, wire) ((field) << 3 | (wire))
 
 /* In place of an index: not looked at yet · refused for a string that is not UTF-8. PROF_NONE:

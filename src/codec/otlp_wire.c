@@ -22,42 +22,12 @@ enum status otlp_range(struct otlp_decoder *d, const char *what, int64_t index)
     OTLP_CONVERT_FAIL(d, "%s index out of bounds: %" PRId64, what, index);
 }
 
-static void skip_plain(struct cursor *c, unsigned wire)
-{
-    if (wire == WIRE_VARINT)
-        cursor_uvarint(c);
-    else if (wire == WIRE_FIXED64)
-        cursor_bytes(c, 8);
-    else if (wire == WIRE_FIXED32)
-        cursor_bytes(c, 4);
-    else if (wire == WIRE_BYTES)
-        cursor_bytes(c, cursor_uvarint(c));
-    else
-        cursor_fail(c);
-}
-
-/* Groups nest; their numbers are not compared. */
-static void skip_group(struct cursor *c)
-{
-    for (size_t depth = 1; depth && !c->bad;) {
-        unsigned wire = (unsigned)(cursor_uvarint(c) & 7);
-        if (wire == WIRE_GROUP)
-            depth++;
-        else if (wire == WIRE_GROUP_END)
-            depth--;
-        else
-            skip_plain(c, wire);
-    }
-}
-
 void otlp_skip(struct cursor *c, uint64_t tag)
 {
     if (tag >> 3 == 0 || tag > UINT32_MAX)
         cursor_fail(c);
-    else if ((tag & 7) == WIRE_GROUP)
-        skip_group(c);
     else
-        skip_plain(c, (unsigned)(tag & 7));
+        proto_skip(c, tag);
 }
 
 static bool list_push(struct otlp_list32 *l, struct arena *arena, uint32_t value)

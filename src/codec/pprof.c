@@ -19,8 +19,8 @@
 
 #include "base/varint.h"
 #include "codec/gzip.h"
+#include "codec/proto_skip.h"
 
-enum { WIRE_VARINT, WIRE_FIXED64, WIRE_BYTES, WIRE_GROUP, WIRE_GROUP_END, WIRE_FIXED32 };
 enum { GZIP_HEADER = 10 };
 #define TAG(field, wire) ((field) << 3 | (wire))
 
@@ -93,43 +93,7 @@ static inline uint64_t varint_short(struct cursor *c)
     return cursor_uvarint_slow(c);
 }
 
-/* ── fields we do not know ── */
-
-static void skip_plain(struct cursor *c, unsigned wire)
-{
-    if (wire == WIRE_VARINT)
-        cursor_uvarint(c);
-    else if (wire == WIRE_FIXED64)
-        cursor_bytes(c, 8);
-    else if (wire == WIRE_FIXED32)
-        cursor_bytes(c, 4);
-    else if (wire == WIRE_BYTES)
-        cursor_bytes(c, cursor_uvarint(c));
-    else
-        cursor_fail(c);
-}
-
-/* Behind the end of the group that has just begun; groups nest. */
-static void skip_group(struct cursor *c)
-{
-    for (size_t depth = 1; depth && !c->bad;) {
-        unsigned wire = (unsigned)(cursor_uvarint(c) & 7);
-        if (wire == WIRE_GROUP)
-            depth++;
-        else if (wire == WIRE_GROUP_END)
-            depth--;
-        else
-            skip_plain(c, wire);
-    }
-}
-
-static void skip_field(struct cursor *c, uint64_t tag)
-{
-    if ((tag & 7) == WIRE_GROUP)
-        skip_group(c);
-    else
-        skip_plain(c, (unsigned)(tag & 7));
-}
+/* ── fields ── */
 
 /* A tag that no case of the message took. */
 static enum status other_field(
@@ -149,7 +113,7 @@ static enum status other_field(
             m->fields[field - 1]);
     if (wire > WIRE_FIXED32)
         FAIL(err, ST_INVALID_ARGUMENT, "proto: illegal wireType %u", wire);
-    skip_field(c, tag);
+    proto_skip(c, tag);
     return c->bad ? eof(err) : ST_OK;
 }
 
@@ -417,7 +381,7 @@ static struct counts count_fields(struct str in)
     while (c.p < c.end) {
         uint64_t tag = cursor_uvarint(&c);
         if ((tag & 7) != WIRE_BYTES) {
-            skip_field(&c, tag);
+            proto_skip(&c, tag);
             continue;
         }
         struct str body = cursor_bytes(&c, cursor_uvarint(&c));
