@@ -49,7 +49,8 @@ type answer struct {
 	Code    string // empty: ok
 	Message string
 	Body    []byte
-	Same    int // of Repeat: how many answers were like the first one
+	Same    int    // of Repeat: how many answers were like the first one
+	Other   string // one that was not
 }
 
 type raw struct{ b []byte }
@@ -231,10 +232,12 @@ func many(c *call) answer {
 		go func() {
 			defer group.Done()
 			a := one(c)
+			lock.Lock()
+			defer lock.Unlock()
 			if a.Code == first.Code && bytes.Equal(a.Body, first.Body) {
-				lock.Lock()
 				first.Same++
-				lock.Unlock()
+			} else {
+				first.Other = fmt.Sprintf("%s: %s: %x", a.Code, a.Message, a.Body)
 			}
 		}()
 	}
