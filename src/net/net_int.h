@@ -14,12 +14,12 @@
 
 enum {
     HEADERS_MAX = 128,
-    HEAD_FREE_BYTES = 4 * 1024,     /* of a header, outside the budget */
-    SCRATCH_BYTES = 64 * 1024,      /* the loop's read buffer: also the bound of pipelined input */
-    TURN_BYTES = 1024 * 1024,       /* a connection moves in one turn of the loop, each way */
-    BUDGET_STEP = 1024 * 1024,      /* a body reserves this much ahead of what arrived */
-    SKIP_BYTES = 256 * 1024,        /* unread rest of a refused body that is read to keep alive */
-    LINGER_BYTES = 8 * 1024 * 1024, /* read and dropped before a refused sender is cut off */
+    HEAD_FREE_BYTES = 4 * 1024,      /* of a header, outside the budget */
+    SCRATCH_BYTES = 64 * 1024,       /* the loop's read buffer: also the bound of pipelined input */
+    TURN_BYTES = 1024 * 1024,        /* a connection moves in one turn of the loop, each way */
+    BUDGET_STEP = 1024 * 1024,       /* a body reserves this much ahead of what arrived */
+    SKIP_BYTES = 256 * 1024,         /* unread rest of a refused body that is read to keep alive */
+    LINGER_BYTES = 64 * 1024 * 1024, /* read and dropped before a refused sender is cut off */
     ACCEPTS_PER_TURN = 64,
     OUT_IOVECS = 16,
 };
