@@ -95,6 +95,19 @@ bool str_to_i64(struct str s, int64_t *ret_value)
     return true;
 }
 
+bool str_to_bytes(struct str hex, uint8_t *out, size_t n)
+{
+    if (hex.n != 2 * n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(hex.p[2 * i]), low = hex_digit(hex.p[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 bool str_split_next(struct str_split *it, char sep, struct str *ret_piece)
 {
     if (it->done)

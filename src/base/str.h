@@ -74,6 +74,18 @@ struct str str_trim(struct str s);              /* ASCII white space on both end
 bool str_to_u64(struct str s, uint64_t *ret_value);
 bool str_to_i64(struct str s, int64_t *ret_value);
 
+/* 0 to 15, of either case; -1 when it is none. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* n bytes from exactly 2n digits. */
+bool str_to_bytes(struct str hex, uint8_t *out, size_t n);
+
 /* Cuts at the first `sep`: true and *ret_head, *rest advanced; at the end one last piece. Start
  * with *rest = whole string; done when it returns false. An empty string yields one empty piece. */
 struct str_split {

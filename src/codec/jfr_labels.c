@@ -227,34 +227,18 @@ static enum status labelset_of(
     return ST_OK;
 }
 
-/* n bytes from 2n hex digits. */
-static bool hex_bytes(struct str s, uint8_t *out, size_t n)
-{
-    if (s.n != 2 * n)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i], lower = (char)(c | 0x20);
-        bool digit = c >= '0' && c <= '9';
-        if (!digit && (lower < 'a' || lower > 'f'))
-            return false;
-        unsigned v = (unsigned)(digit ? c - '0' : lower - 'a' + 10);
-        out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | v : v << 4);
-    }
-    return true;
-}
-
 /* True when the label is one of those that belong to the sample. */
 static bool take_ids(struct str key, struct str value, struct jfr_context *ctx)
 {
     uint8_t b[16];
     if (str_eq(key, STR("profile_id")) || str_eq(key, STR("span_id"))) {
-        if (hex_bytes(value, b, 8))
+        if (str_to_bytes(value, b, 8))
             ctx->span = load_u64le(b);
         return true;
     }
     if (!str_eq(key, STR("trace_id")))
         return false;
-    if (hex_bytes(value, b, 16)) {
+    if (str_to_bytes(value, b, 16)) {
         ctx->trace_hi = __builtin_bswap64(load_u64le(b));
         ctx->trace_lo = __builtin_bswap64(load_u64le(b + 8));
     }

@@ -111,18 +111,10 @@ static enum status open_level(struct json_reader *r, bool object, struct error *
 
 static bool hex4(const char *p, uint32_t *ret_value)
 {
-    uint32_t v = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = p[i], lower = (char)(c | 0x20);
-        if (c >= '0' && c <= '9')
-            v = v * 16 + (uint32_t)(c - '0');
-        else if (lower >= 'a' && lower <= 'f')
-            v = v * 16 + (uint32_t)(lower - 'a' + 10);
-        else
-            return false;
-    }
-    *ret_value = v;
-    return true;
+    uint8_t b[2];
+    bool ok = str_to_bytes(str_make(p, 4), b, sizeof b);
+    *ret_value = ok ? (uint32_t)(b[0] << 8 | b[1]) : 0;
+    return ok;
 }
 
 /* \uXXXX, or two of them for a code point above U+FFFF; a lone surrogate is an error. Returns the

@@ -176,8 +176,6 @@ static inline struct cursor otlp_sub(struct cursor *c)
 /* A repeated int32, packed or not; false: arena full. */
 MUST_USE bool otlp_list(struct otlp_list32 *l, struct arena *arena, struct cursor *c, bool packed);
 struct otlp_any otlp_read_any(struct cursor *c);
-/* Two digits a byte; false when one is none. */
-bool otlp_hex(struct str digits, uint8_t *out);
 uint64_t otlp_u64be(const uint8_t *p);
 
 enum status otlp_malformed(struct error *err);

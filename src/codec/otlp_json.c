@@ -181,7 +181,7 @@ static bool read_bytes(struct writer *w, const struct otlp_json_field *f, struct
     struct str text = w->r.text;
     if (f->id_bytes && text.n == 2 * (size_t)f->id_bytes) {
         uint8_t *id = arena_alloc(w->arena, f->id_bytes);
-        if (id && otlp_hex(text, id)) {
+        if (id && str_to_bytes(text, id, f->id_bytes)) {
             *ret_bytes = str_make(id, f->id_bytes);
             return true;
         }

@@ -97,7 +97,7 @@ static void take_ids(struct otlp_labels *l, const struct otlp_attribute *a, bool
     if (seen[span])
         return;
     seen[span] = true;
-    if (a->text.n != 2 * want || !otlp_hex(a->text, bytes))
+    if (!str_to_bytes(a->text, bytes, want))
         return;
     if (span) {
         l->span = load_u64le(bytes);

@@ -110,22 +110,6 @@ struct otlp_any otlp_read_any(struct cursor *c)
     return any;
 }
 
-bool otlp_hex(struct str digits, uint8_t *out)
-{
-    for (size_t i = 0; i < digits.n; i++) {
-        char c = digits.p[i], lower = (char)(c | 0x20);
-        unsigned digit;
-        if (c >= '0' && c <= '9')
-            digit = (unsigned)(c - '0');
-        else if (lower >= 'a' && lower <= 'f')
-            digit = (unsigned)(lower - 'a') + 10;
-        else
-            return false;
-        out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | digit : digit << 4);
-    }
-    return true;
-}
-
 uint64_t otlp_u64be(const uint8_t *p)
 {
     uint64_t v = 0;

@@ -20,7 +20,7 @@
 #include "base/hash.h"
 #include "base/varint.h"
 
-enum { INSERTION_MAX = 16, SPAN_HEX = 16, TRACE_HEX = 32 };
+enum { INSERTION_MAX = 16, SPAN_BYTES = 8, TRACE_BYTES = 16 };
 
 static enum status full(struct error *err)
 {
@@ -90,22 +90,6 @@ static void labels_sort(struct pprof_label *v, uint32_t n)
     }
 }
 
-static bool hex_bytes(struct str s, uint8_t *out)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i], lower = (char)(c | 0x20);
-        unsigned digit;
-        if (c >= '0' && c <= '9')
-            digit = (unsigned)(c - '0');
-        else if (lower >= 'a' && lower <= 'f')
-            digit = (unsigned)(lower - 'a') + 10;
-        else
-            return false;
-        out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | digit : digit << 4);
-    }
-    return true;
-}
-
 static uint64_t load_u64be(const uint8_t *p)
 {
     uint64_t v = 0;
@@ -122,15 +106,15 @@ struct trace_ids {
 /* True when the label is one of these and so does not stay a label. */
 static bool take_trace_id(struct trace_ids *t, struct str key, struct str value)
 {
-    uint8_t bytes[TRACE_HEX / 2];
+    uint8_t bytes[TRACE_BYTES];
     if (str_eq(key, STR("span_id")) || str_eq(key, STR("profile_id"))) {
-        if (!t->has_span && value.n == SPAN_HEX && hex_bytes(value, bytes))
+        if (!t->has_span && str_to_bytes(value, bytes, SPAN_BYTES))
             t->sample->span = load_u64le(bytes);
         return t->has_span = true;
     }
     if (!str_eq(key, STR("trace_id")))
         return false;
-    if (!t->has_trace && value.n == TRACE_HEX && hex_bytes(value, bytes)) {
+    if (!t->has_trace && str_to_bytes(value, bytes, TRACE_BYTES)) {
         t->sample->trace_hi = load_u64be(bytes);
         t->sample->trace_lo = load_u64be(bytes + 8);
     }

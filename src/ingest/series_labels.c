@@ -128,30 +128,13 @@ void label_set_drop(struct label_set *set, struct str name)
     set->n -= end - at;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* 16 hex digits are 8 bytes, little-endian. */
 static bool session_parse(struct str s, int64_t *ret_id)
 {
-    if (s.n != 16)
+    uint8_t bytes[8];
+    if (!str_to_bytes(s, bytes, sizeof bytes))
         return false;
-    uint64_t id = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        int hi = hex_digit(s.p[2 * i]), lo = hex_digit(s.p[2 * i + 1]);
-        if (hi < 0 || lo < 0)
-            return false;
-        id |= (uint64_t)(hi * 16 + lo) << (8 * i);
-    }
-    *ret_id = (int64_t)id;
+    *ret_id = (int64_t)load_u64le(bytes);
     return true;
 }
 

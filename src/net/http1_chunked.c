@@ -29,20 +29,9 @@ enum {
 
 enum { DIGITS_MAX = 15 }; /* of a size: below 2^60 */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static uint8_t on_size(struct chunked *d, char c)
 {
-    int v = hex(c);
+    int v = hex_digit(c);
     if (v >= 0) {
         if (d->digits == DIGITS_MAX)
             return BAD;

@@ -29,14 +29,6 @@ void request_split_target(struct http_request *rq)
     rq->query = mark == STR_NPOS ? STR_EMPTY : str_skip(t, mark + 1);
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The next decoded byte: 1 and *ret_c, 0 at the end, -1 on a broken escape. */
 static int form_next(struct str *s, char *ret_c)
 {
@@ -48,9 +40,9 @@ static int form_next(struct str *s, char *ret_c)
         *ret_c = c == '+' ? ' ' : c;
         return 1;
     }
-    if (s->n < 3 || hex(s->p[1]) < 0 || hex(s->p[2]) < 0)
+    if (s->n < 3 || hex_digit(s->p[1]) < 0 || hex_digit(s->p[2]) < 0)
         return -1;
-    *ret_c = (char)(hex(s->p[1]) << 4 | hex(s->p[2]));
+    *ret_c = (char)(hex_digit(s->p[1]) << 4 | hex_digit(s->p[2]));
     *s = str_skip(*s, 3);
     return 1;
 }

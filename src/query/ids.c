@@ -7,20 +7,12 @@
 
 #include "query/query_int.h"
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* 16 digits, the first byte highest. */
 static bool read_u64(struct str s, uint64_t *ret)
 {
     uint64_t v = 0;
     for (size_t i = 0; i < 16; i++) {
-        int d = i < s.n ? hex(s.p[i]) : -1;
+        int d = i < s.n ? hex_digit(s.p[i]) : -1;
         if (d < 0)
             return false;
         v = v << 4 | (uint64_t)d;
@@ -91,9 +83,9 @@ static bool read_uuid(struct str s, char out[36])
         return false;
     for (size_t i = 0; i < 36; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? s.p[i] != '-' : hex(s.p[i]) < 0)
+        if (dash ? s.p[i] != '-' : hex_digit(s.p[i]) < 0)
             return false;
-        out[i] = dash ? '-' : "0123456789abcdef"[hex(s.p[i])];
+        out[i] = dash ? '-' : "0123456789abcdef"[hex_digit(s.p[i])];
     }
     return true;
 }

@@ -60,26 +60,19 @@ void tenant_hour_open(struct tenant_use *use, int64_t hour)
 /* The hours that other epochs in memory have and this one does not, up to HOURS_MAX. */
 static enum status find_others(struct quota *q)
 {
-    struct store *s = q->s;
-    mutex_lock(&s->view_lock);
-    uint32_t n = s->n_epochs;
-    struct epoch **v = ARENA_ARRAY(q->arena, struct epoch *, n);
-    for (uint32_t i = 0; v && i < n; i++)
-        v[i] = epoch_ref(s->epochs[i]);
-    mutex_unlock(&s->view_lock);
+    uint32_t n;
     q->others = ARENA_ARRAY(q->arena, int64_t, HOURS_MAX);
-    if (!v || !q->others)
-        n = 0;
+    struct epoch **v = q->others ? store_epochs_hold(q->s, q->arena, &n) : NULL;
+    if (!v)
+        FAIL(q->err, ST_RESOURCE_EXHAUSTED, "out of memory for one upload");
     for (uint32_t i = 0; i < n; i++) {
         const struct tenant_use *use = epoch_tenant_find(v[i], q->tenant, NULL);
-        uint32_t hours = use && v[i] != s->epoch ? atomic_load(&use->n_hours) : 0;
+        uint32_t hours = use && v[i] != q->s->epoch ? atomic_load(&use->n_hours) : 0;
         for (uint32_t k = 0; k < hours && q->n_others < HOURS_MAX; k++)
             if (!has_hour(q->others, q->n_others, use->hours[k]))
                 q->others[q->n_others++] = use->hours[k];
-        epoch_unref(v[i]);
     }
-    if (!v || !q->others)
-        FAIL(q->err, ST_RESOURCE_EXHAUSTED, "out of memory for one upload");
+    store_epochs_release(v, n);
     return ST_OK;
 }
 

@@ -206,23 +206,18 @@ static enum status new_services(struct quota *q, const struct store_row *rows, u
 /* The tenant's bytes over all epochs in memory. */
 static enum status count_bytes(struct quota *q)
 {
-    struct store *s = q->s;
-    mutex_lock(&s->view_lock);
-    uint32_t n = s->n_epochs;
-    struct epoch **v = ARENA_ARRAY(q->arena, struct epoch *, n);
-    for (uint32_t i = 0; v && i < n; i++)
-        v[i] = epoch_ref(s->epochs[i]);
-    mutex_unlock(&s->view_lock);
+    uint32_t n;
+    struct epoch **v = store_epochs_hold(q->s, q->arena, &n);
     if (!v)
         return full(q);
     for (uint32_t i = 0; i < n; i++) {
         const struct tenant_use *use = epoch_tenant_find(v[i], q->tenant, NULL);
         if (use)
             q->head_bytes += atomic_load(&use->bytes);
-        epoch_unref(v[i]);
     }
+    store_epochs_release(v, n);
     if (q->head_bytes > q->limit.head_bytes_max / 2)
-        atomic_store(&s->tenant_half, true);
+        atomic_store(&q->s->tenant_half, true);
     return ST_OK;
 }
 

@@ -151,6 +151,24 @@ void store_epochs_add(struct store *s, struct epoch *ep)
     mutex_unlock(&s->view_lock);
 }
 
+struct epoch **store_epochs_hold(struct store *s, struct arena *arena, uint32_t *ret_n)
+{
+    mutex_lock(&s->view_lock);
+    struct epoch **v = ARENA_ARRAY(arena, struct epoch *, s->n_epochs);
+    uint32_t n = v ? s->n_epochs : 0;
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = epoch_ref(s->epochs[i]);
+    mutex_unlock(&s->view_lock);
+    *ret_n = n;
+    return v;
+}
+
+void store_epochs_release(struct epoch **v, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        epoch_unref(v[i]);
+}
+
 size_t store_head_bytes(struct store *s)
 {
     size_t bytes = 0;

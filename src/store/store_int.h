@@ -194,6 +194,9 @@ void dir_names_done(struct dir_names *n);
 
 void store_epochs_add(struct store *s, struct epoch *ep); /* takes the reference */
 void store_epochs_add_locked(struct store *s, struct epoch *ep);
+/* References to the epochs in memory, oldest first; NULL and none when the arena is full. */
+struct epoch **store_epochs_hold(struct store *s, struct arena *arena, uint32_t *ret_n);
+void store_epochs_release(struct epoch **v, uint32_t n);
 size_t store_head_bytes(struct store *s);
 
 /* quota.c */

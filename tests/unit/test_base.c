@@ -32,6 +32,21 @@ static void test_str(void **state)
     assert_int_equal(n, 3);
 }
 
+static void test_hex(void **state)
+{
+    (void)state;
+    uint8_t b[3] = {0};
+    assert_true(str_to_bytes(STR("00aFf9"), b, 3));
+    assert_memory_equal(b, "\x00\xaf\xf9", 3);
+    assert_false(str_to_bytes(STR("00aFf"), b, 3));
+    assert_false(str_to_bytes(STR("00aFf9a"), b, 3));
+    assert_true(str_to_bytes(STR(""), b, 0));
+    int n = 0;
+    for (int c = -128; c < 128; c++)
+        n += hex_digit((char)c) >= 0;
+    assert_int_equal(n, 22);
+}
+
 static void test_varint(void **state)
 {
     (void)state;
@@ -174,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_str),
+        cmocka_unit_test(test_hex),
         cmocka_unit_test(test_varint),
         cmocka_unit_test(test_arena_and_buf),
         cmocka_unit_test(test_segvec_and_idmap),
