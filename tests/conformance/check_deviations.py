@@ -4,9 +4,11 @@ captures themselves say.
 
   java-extra   about.md counts 1926 jdk.ExecutionSample (10 ms each) and 116 profiler.Malloc
   ingest-curl  the evented speedscope profile, summed from its own events
+  push-go      the unsymbolised frame has what its stack has in the uploads
   otlp-go      flame graphs hold what the reference's own timeline of the same query holds
   otlp-collector   the Collector's own encoding, which the reference refuses: about.md says what was sent
 """
+import base64
 import gzip
 import json
 import os
@@ -17,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 from server import OLD_DATA, Server  # noqa: E402
+from protolite import Schema  # noqa: E402
 import conformance  # noqa: E402
 
 
@@ -61,6 +64,35 @@ def timeline_sum(client, profile_type):
     return sum(value for _, points in found[0] for _, value in points)
 
 
+def unsymbolised(client):
+    """Nanoseconds of the stack whose leaf has no function, by stack of addresses, in the uploads over HTTP/1.1."""
+    schema, sums = Schema(), {}
+    for r in conformance.manifest(os.path.join(HERE, "captures", client)):
+        if r["http"] != "1.1" or "synthetic" not in r["note"]:
+            continue
+        with open(os.path.join(HERE, "captures", client, r["body"]), "rb") as f:
+            body = f.read()
+        body = body[5:] if "gRPC" in r["note"] else gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+        for series in schema.decode("push.v1.PushRequest", body)["series"]:
+            for sample in series["samples"]:
+                raw = base64.b64decode(sample["rawProfile"])
+                profile = schema.decode("google.v1.Profile", gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+                bare = {x["id"]: x["address"] for x in profile["location"] if not x.get("line")}
+                for x in profile["sample"]:
+                    if x["locationId"][0] in bare:
+                        name = "main;libnosym.so.1!%#x" % int(bare[x["locationId"][0]])
+                        sums[name] = sums.get(name, 0) + int(x["value"][1])
+    return sums
+
+
+def frame(server, client, profile_type, text):
+    """Stacks that have the text."""
+    start, end = conformance.window(os.path.join(HERE, "captures", client))
+    answer = conformance.ask(server, "SelectMergeStacktraces", {
+        "profileTypeID": profile_type, "labelSelector": "{}", "start": start, "end": end})
+    return {k: v for k, v in answer["stacks"].items() if text in k}
+
+
 def collector_checks(server):
     """Four requests over HTTP/1.1: twice protobuf with gzip, twice JSON."""
     client, cpu = "otlp-collector", "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
@@ -83,7 +115,7 @@ def main():
     passed = failed = 0
     with Server(sys.argv[1], OLD_DATA) as s:
         checks = []
-        for client in ("java-extra", "ingest-curl", "otlp-go", "otlp-collector"):
+        for client in ("java-extra", "ingest-curl", "otlp-go", "push-go", "otlp-collector"):
             _, bad = conformance.replay(conformance.Server(s.url, client), os.path.join(HERE, "captures", client))
             checks.append((f"{client} refused", [], bad))
         extra = conformance.Server(s.url, "java-extra")
@@ -95,6 +127,9 @@ def main():
         checks.append(("ingest-curl wall", speedscope_evented(),
                        total(curl, "ingest-curl", "wall:wall:nanoseconds:cpu:nanoseconds")))
         otlp = conformance.Server(s.url, "otlp-go")
+        push, cpu = conformance.Server(s.url, "push-go"), "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
+        checks.append(("push-go unsymbolised", unsymbolised("push-go"), frame(push, "push-go", cpu, "libnosym.so.1!")))
+        checks.append(("push-go cpu", timeline_sum("push-go", cpu), total(push, "push-go", cpu)))
         for t in ("process_cpu:cpu:nanoseconds:cpu:nanoseconds", "off_cpu:off_cpu:nanoseconds::"):
             checks.append((f"otlp-go {t}", timeline_sum("otlp-go", t), total(otlp, "otlp-go", t)))
         checks += collector_checks(conformance.Server(s.url, "otlp-collector"))

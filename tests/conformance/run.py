@@ -20,10 +20,11 @@ sys.path.insert(0, HERE)
 from server import OLD_DATA, Server, binary  # noqa: E402
 import conformance  # noqa: E402
 
-# Everything that HTTP/1.1 carries. otlp-collector has no recorded answers: see check_deviations.py.
+# Everything that HTTP/1.1 carries; what it does not is replayed by run_grpc.py. otlp-collector has no
+# recorded answers: see check_deviations.py.
 CLIENTS = ["go-auth", "go-legacy", "go-sdk", "java-auth", "java-collapsed", "java-ctimer", "java-extra",
            "java-legacy", "java-live", "java-otlp", "java-rfc", "java-sampling", "java-spring", "java-wall", "node",
-           "node-legacy", "otlp-go", "python", "python-legacy", "python-mem", "python-wall", "rust", "rust-mem",
+           "node-legacy", "otlp-go", "push-go", "python", "python-legacy", "python-mem", "python-wall", "rust", "rust-mem",
            "ingest-curl"]
 
 
