@@ -14,9 +14,11 @@ import base64
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
@@ -31,6 +33,7 @@ from server import OLD_DATA, Server  # noqa: E402
 from test_rpc import CASES, ERRORS, QUERIER, upload  # noqa: E402
 
 CAPTURES, ANSWERS = (os.path.join(TESTS, "conformance", n) for n in ("captures", "answers"))
+DEPLOY = os.path.join(os.path.dirname(TESTS), "deploy", "grafana")
 TENANT, CPU = "grafana", "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 SPACE = "memory:inuse_space:bytes:space:bytes"
 ALLOCATED = "memory:alloc_in_new_tlab_bytes:bytes:space:bytes"
@@ -393,6 +396,50 @@ def check_new(report, build):
             report.row("a new server, %s: %r" % (what, got), got == {})
 
 
+def placed(value, variables):
+    """A query of the dashboard with its variables in place."""
+    text = json.dumps(value)
+    for name, v in variables.items():
+        text = text.replace("$" + name, v)
+    return json.loads(text)
+
+
+def check_files(report, source, server):
+    """What deploy/grafana has, and what docs/grafana.md shows: files that Grafana can read, and that fit the server."""
+    status, _, text = server.request("GET", "/api/v1/status/config/default")
+    default = source.line({"YAML": text.decode()})["server"]["http_listen_port"]
+    with open(os.path.join(DEPLOY, "provisioning", "datasources", "everflame.yaml"), encoding="utf-8") as f:
+        text = f.read()
+    for what, shown in (("as it is", text), ("with a tenant", re.sub(r"^( *)# (?=( +|)(httpHeader|secureJson))", r"\1",
+                                                                     text, flags=re.M))):
+        got = source.line({"YAML": shown})
+        mine = got["datasources"][0]
+        report.row("provisioning %s: %r" % (what, mine), got["apiVersion"] == 1 and len(got["datasources"]) == 1 and
+                   mine["type"] == "grafana-pyroscope-datasource" and mine["access"] == "proxy" and
+                   mine["url"] == "http://localhost:%d" % default and status == 200)
+    report.row("the tenant's header", (mine["jsonData"].get("httpHeaderName1"), mine.get("secureJsonData")) == (
+        "X-Scope-OrgID", {"httpHeaderValue1": "my-tenant"}))
+    with open(os.path.join(DEPLOY, "dashboards", "everflame.json"), encoding="utf-8") as f:
+        board = json.load(f)
+    names = {v["name"] for v in board["templating"]["list"]}
+    cpu, given = side("java-rfc", CPU), {"service": "my-service", "type": CPU}
+    for panel in board["panels"]:
+        q = placed(panel["targets"][0], given)
+        ask = dict(cpu, profileTypeID=q["profileTypeId"], labelSelector=q["labelSelector"])
+        if q["queryType"] == "metrics":
+            ask.update(step=15, groupBy=q["groupBy"], **({"limit": q["limit"]} if "limit" in q else {}))
+            good = len(series_frames(source.ask("SelectSeries", ask), CPU, 15)) == 1
+        else:
+            good = len(source.rows(ask)) == 762
+        report.row("panel %s" % panel["title"], good and set(re.findall(r"\$\{?(\w+)", json.dumps(panel))) <= names)
+    with open(os.path.join(os.path.dirname(TESTS), "docs", "grafana.md"), encoding="utf-8") as f:
+        blocks = re.findall(r"\n\n((?:    [^\n]*\n)+)", f.read())
+    shown = [source.line({"YAML": textwrap.dedent(b)}) for b in blocks if "jsonData" in b]
+    traces = shown[1]["datasources"][0]["jsonData"]["tracesToProfiles"]
+    report.row("the page: %r" % traces, len(shown) == 2 and traces["profileTypeId"] == CPU and
+               traces["datasourceUid"] == mine["uid"] and shown[0]["secureJsonData"] == mine["secureJsonData"])
+
+
 def replay(report, server):
     for client in CLIENTS:
         sent, bad = conformance.replay(conformance.Server(server.url, TENANT), os.path.join(CAPTURES, client))
@@ -410,6 +457,7 @@ def main(build):
                      (check_spans, ()), (check_services, ()), (check_view, ()), (check_forms, ())]
             for step, more in steps:
                 step(report, source, *more)
+            check_files(report, source, server)
             address = source.line({"Proxy": server.url})
             drilldown(report, address, schema, TENANT, side("java-rfc", CPU), truth("java-rfc", CPU))
         check_new(report, build)

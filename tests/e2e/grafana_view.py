@@ -63,7 +63,7 @@ def flame_rows(answer):
 def check_sums(depth, row):
     """A node is itself and its children, without a gap: below them there is nothing else."""
     for begin, end, path, (known,) in row:
-        need("level %d: %r has %d, itself and its children %d" % (depth, path, end - begin, known), known == end - begin)
+        need("level %d: %r is %d, not %d" % (depth, path, end - begin, known), known == end - begin)
 
 
 def stacks(rows):

@@ -1,7 +1,7 @@
 // The client code of Grafana's data source: the official generated stubs over connect-go, driven by lines of JSON.
 // A line is a list of calls that are made at once, as the data source makes them; out come their answers, decoded by
 // the stubs, and the requests as they were sent. A line with Proxy starts what stands between the browser and the
-// server: Grafana's proxy of data sources. See ../grafana.py.
+// server: Grafana's proxy of data sources. YAML is for files that Grafana will read. See ../grafana.py.
 package main
 
 import (
@@ -29,6 +29,7 @@ import (
 	"github.com/grafana/pyroscope/api/gen/proto/go/querier/v1/querierv1connect"
 	"github.com/grafana/pyroscope/api/gen/proto/go/settings/v1/settingsv1connect"
 	"github.com/grafana/pyroscope/api/gen/proto/go/version/v1/versionv1connect"
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -50,6 +51,7 @@ type call struct {
 type line struct {
 	Calls []call
 	Proxy string // the URL it leads to
+	YAML  string // to be shown as JSON, read as Grafana reads it
 }
 
 type answer struct {
@@ -271,6 +273,11 @@ func do(text []byte) (any, error) {
 	}
 	if l.Proxy != "" {
 		return proxy(l.Proxy)
+	}
+	if l.YAML != "" {
+		var out any
+		err := yaml.Unmarshal([]byte(l.YAML), &out)
+		return out, err
 	}
 	return all(l.Calls), nil
 }
