@@ -247,7 +247,7 @@ static inline void read_file(struct fs *fs, const char *path, struct buf *out)
 static inline void put_file(struct fs *fs, const char *path, struct str bytes)
 {
     struct fs_file *f = NULL;
-    char dir[600];
+    char dir[4096];
     fs->unlink(fs, path);
     assert_int_equal(fs->file_open(fs, path, FS_CREATE, &f), 0);
     assert_int_equal(fs->file_write(fs, f, 0, bytes.p, bytes.n), 0);

@@ -109,7 +109,7 @@ static enum status skip_group(struct proto_decoder *d, uint32_t number)
 {
     uint32_t open[MSG_DEPTH_MAX] = {number}, depth = 1;
     while (depth > 0) {
-        enum wire wire;
+        enum wire wire = WIRE_VARINT; /* gcc -O3 cannot see that FAIL never says ST_OK */
         TRY(read_tag(d, &number, &wire));
         if (wire == WIRE_GROUP_END && number != open[--depth])
             FAIL(d->err, ST_INVALID_ARGUMENT, "unexpected end of group");
@@ -260,8 +260,8 @@ static enum status read_bytes(struct proto_decoder *d, void *msg, const struct m
 static enum status read_field(struct proto_decoder *d)
 {
     const struct proto_frame *top = &d->stack[d->depth - 1];
-    uint32_t number;
-    enum wire wire;
+    uint32_t number = 0;
+    enum wire wire = WIRE_VARINT;
     TRY(read_tag(d, &number, &wire));
     const struct msg_field *f = find_field(top->desc, number);
     if (!f)

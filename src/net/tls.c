@@ -83,7 +83,7 @@ static void show_expiry(const X509 *cert)
 /* The certificate first, then those that lead to the authority. */
 static enum status load_chain(const struct tls *t, SSL_CTX *ctx, struct error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
     X509 *cert, *more;
     TRY(source_open(t->cfg.cert_file, t->cfg.cert, "certificate", &bio, err));
     cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
@@ -102,7 +102,7 @@ static enum status load_chain(const struct tls *t, SSL_CTX *ctx, struct error *e
 
 static enum status load_key(const struct tls *t, SSL_CTX *ctx, struct error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
     TRY(source_open(t->cfg.key_file, t->cfg.key, "private key", &bio, err));
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "");
     BIO_free(bio);
@@ -113,7 +113,7 @@ static enum status load_key(const struct tls *t, SSL_CTX *ctx, struct error *err
 
 static enum status load_authorities(const struct tls *t, SSL_CTX *ctx, struct error *err)
 {
-    BIO *bio;
+    BIO *bio = NULL;
     X509 *cert;
     uint32_t n = 0;
     if (t->cfg.client_ca_file.n == 0 && t->cfg.client_ca.n == 0)
