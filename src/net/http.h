@@ -60,6 +60,9 @@ struct http_response {
     /* After the body, to whoever speaks at least HTTP/1.1; copied by http_reply. */
     const struct http_header *trailers;
     uint32_t n_trailers;
+    /* Of a call over gRPC, whose HTTP status says nothing: its result, for metrics and log. A
+     * constant; NULL: the HTTP status. */
+    const char *grpc_result;
     struct buf body;
     enum http_gzip
         gzip; /* AUTO: when accepted and the body has 1400 bytes or more. ALWAYS: forced */

@@ -88,10 +88,12 @@ static void account(struct request *r)
 {
     const struct http_request *rq = &r->pub;
     double seconds = (double)(clock_mono_ns() - rq->start_mono_ns) / (double)NS_PER_S;
-    struct str method = http_method_name(rq->method);
+    struct str method = r->grpc_result ? STR("gRPC") : http_method_name(rq->method);
     const char *route = rq->route ? rq->route->name : "other";
     char status[16] = "abandoned";
-    if (!r->abandoned)
+    if (r->grpc_result)
+        snprintf(status, sizeof status, "%s", r->grpc_result);
+    else if (!r->abandoned)
         snprintf(status, sizeof status, "%d", r->status);
     metric_observe(
         M_REQUEST_DURATION, seconds, method, str_from(route), str_from(status), STR("false"));
@@ -126,6 +128,7 @@ void http_reply(struct http_request *rq, struct http_response *rs)
     r->content = rs->body;
     rs->body = (struct buf){.limit = rs->body.limit};
     r->status = rs->status;
+    r->grpc_result = rs->grpc_result;
     struct str type = rs->content_type;
     if (r->content.failed) {
         r->status = 500;

@@ -50,6 +50,7 @@ struct request {
     /* The reply, set by http_reply before it is posted. */
     bool abandoned;
     int status;
+    const char *grpc_result;
     struct buf fields; /* "Name: value\r\n"… */
     struct buf content;
     struct buf trailers; /* as fields; empty: none */
