@@ -17,6 +17,8 @@
         "Most connections at once.")                                                               \
     X(CONNECTIONS_REFUSED, METRIC_COUNTER, "everflame_connections_refused_total", "reason", "",    \
         "Connections closed by a limit.")                                                          \
+    X(STREAMS_REFUSED, METRIC_COUNTER, "everflame_http2_streams_refused_total", "reason", "",      \
+        "Streams of HTTP/2 refused by a limit of their connection.")                               \
     X(TLS_HANDSHAKES, METRIC_COUNTER, "everflame_tls_handshakes_total", "result", "",              \
         "TLS handshakes that ended.")                                                              \
     X(TLS_RELOADS, METRIC_COUNTER, "everflame_tls_reloads_total", "result", "",                    \
@@ -33,6 +35,9 @@
         "Profiles refused or dropped.")                                                            \
     X(DISCARDED_BYTES, METRIC_COUNTER, "pyroscope_discarded_bytes_total", "reason,tenant", "",     \
         "Bytes of profiles refused or dropped.")                                                   \
+    X(REFUSED_PROFILES, METRIC_COUNTER, "everflame_refused_profiles_total",                        \
+        "tenant,service,reason,setting", "",                                                       \
+        "Profiles refused or dropped, with the setting that would change it.")                     \
     X(TRUNCATED, METRIC_COUNTER, "everflame_truncated_total", "what,tenant", "",                   \
         "Stacks or strings cut to their limit.")                                                   \
     X(REPAIRED_STACKS, METRIC_COUNTER, "everflame_repaired_stacks_total", "tenant", "",            \

@@ -83,6 +83,9 @@ void ingest_discarded(struct ingest *ig, struct str tenant, struct str service, 
 {
     metric_add(M_DISCARDED_SAMPLES, (double)profiles, reason, tenant);
     metric_add(M_DISCARDED_BYTES, bytes, reason, tenant);
+    if (profiles)
+        metric_add(
+            M_REFUSED_PROFILES, (double)profiles, tenant, service, reason, refusal_setting(reason));
     if (profiles && tenant.n)
         refusals_note(ig->cfg.refusals, tenant, service, reason, profiles, error_str(err), now_ns);
 }
@@ -340,10 +343,13 @@ static void end_stored(struct ingest_request *rq)
 static void on_stored(void *ctx, enum status st, const struct error *err)
 {
     struct ingest_request *rq = ctx;
-    if (st == ST_OK)
+    if (st == ST_OK) {
         end_stored(rq);
-    else
-        ingest_request_end(rq, st, err);
+        return;
+    }
+    if (st != ST_DATA_LOSS) /* of which nobody knows whether it is stored */
+        discard_all(rq, STR("store_unavailable"), err);
+    ingest_request_end(rq, st, err);
 }
 
 static bool row_overflows(const struct store_row *row)
@@ -409,8 +415,10 @@ static enum status append(struct ingest_request *rq, struct error *err)
     return st;
 }
 
-static struct str store_reason(enum store_refused refused)
+static struct str store_reason(enum store_refused refused, enum status st)
 {
+    if (refused == STORE_REFUSED_OTHER && st == ST_UNAVAILABLE)
+        return STR("store_unavailable");
     static const struct str reasons[] = {[STORE_REFUSED_OTHER] = {"unknown", 7},
         [STORE_REFUSED_TENANTS] = {"tenants_limit", 13},
         [STORE_REFUSED_SERVICES] = {"services_limit", 14},
@@ -455,6 +463,6 @@ void ingest_request_run(struct ingest_request *rq)
     st = append(rq, &err);
     if (st == ST_OK || (st == ST_OUT_OF_RANGE && append_without_overflows(rq, &err)))
         return;
-    discard_all(rq, store_reason(rq->store_refused), &err);
+    discard_all(rq, store_reason(rq->store_refused, err.code), &err);
     ingest_request_end(rq, err.code, &err);
 }

@@ -11,6 +11,7 @@
  * that is counted. Runs on the caller's thread; see ingest.c for failures. */
 #include "ingest/otlp.h"
 
+#include "base/clock.h"
 #include "base/metrics.h"
 #include "codec/otlp.h"
 #include "ingest/ingest_int.h"
@@ -210,8 +211,11 @@ void ingest_otlp(
     }
     rq->family = FAMILY_PUSH;
     rq->type = STR("otel");
+    int64_t begun_ns = clock_mono_ns();
     enum status st = decode(rq, request, &err);
     if (st == ST_OK) {
+        if (rq->series.n)
+            ingest_count_parsed(rq, rq->series.v, clock_mono_ns() - begun_ns);
         ingest_request_run(rq);
         return;
     }

@@ -105,6 +105,20 @@ static enum status decode_all(
     return ST_OK;
 }
 
+/* Under one reason, whatever had become of them. */
+static void discard_whole(
+    struct ingest_request *rq, const struct m_push_request *request, const struct error *err)
+{
+    uint64_t n = 0, bytes = 0;
+    for (uint32_t i = 0; i < request->series.n; i++) {
+        const struct m_raw_series *series = &request->series.v[i];
+        n += series->samples.n;
+        for (uint32_t k = 0; k < series->samples.n; k++)
+            bytes += series->samples.v[k].raw_profile.n;
+    }
+    ingest_count_discarded(rq, STR_EMPTY, STR("profile_size_limit"), n, (double)bytes, err);
+}
+
 void ingest_push(struct ingest *ig, const struct ingest_push *push, ingest_done_fn done, void *ctx)
 {
     struct error err = {0};
@@ -117,8 +131,11 @@ void ingest_push(struct ingest *ig, const struct ingest_push *push, ingest_done_
     }
     rq->family = FAMILY_PUSH;
     enum status st = decode_all(rq, push->request, &err);
-    if (st != ST_OK)
-        ingest_request_end(rq, st, &err);
-    else
+    if (st == ST_OK) {
         ingest_request_run(rq);
+        return;
+    }
+    if (rq->arena->full)
+        discard_whole(rq, push->request, &err);
+    ingest_request_end(rq, st, &err);
 }

@@ -46,6 +46,15 @@ const struct refusal_reason refusal_reasons[] = {
     {"ingest_limit_reached", "limits.ingestion_limit.limit_reached"},
     {"body_size_limit_exceeded", "limits.ingestion_body_limit_mb"},
     {"body_budget_exceeded", "server.body_budget_bytes"},
+    {"header_too_large", ""},
+    {"header_timeout", "server.http_server_read_header_timeout"},
+    {"body_timeout", "server.http_server_read_timeout"},
+    {"incomplete_body", ""},
+    {"too_many_requests", "server.http_workers"},
+    {"too_many_streams", ""},
+    {"http2_flood", ""},
+    {"out_of_memory", ""},
+    {"store_unavailable", ""},
     {"not_in_ingestion_window", "limits.reject_older_than"},
     {"max_label_names_per_series", "limits.max_label_names_per_series"},
     {"label_name_too_long", "limits.max_label_name_length"},
@@ -100,6 +109,11 @@ static uint32_t reason_index(struct str reason)
         if (str_eq(reason, str_from(refusal_reasons[i].reason)))
             return i;
     return 0;
+}
+
+struct str refusal_setting(struct str reason)
+{
+    return str_from(refusal_reasons[reason_index(reason)].setting);
 }
 
 static uint32_t copy_clipped(char *to, size_t cap, struct str s)

@@ -27,5 +27,6 @@ struct refusal_reason {
 };
 extern const struct refusal_reason refusal_reasons[];
 extern const uint32_t refusal_reasons_n;
+struct str refusal_setting(struct str reason);
 
 #endif

@@ -277,6 +277,7 @@ void connect_handle(struct http_request *rq, void *method)
     if (!call) {
         (void)error_set(
             &err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__, "out of memory for the request");
+        tell_refused(method, rq, &err);
         connect_fail(&(struct connect_call){.rq = rq, .form = form}, &err);
         return;
     }

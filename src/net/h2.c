@@ -65,11 +65,11 @@ void h2_handling(struct h2_stream *s)
     s->h2->c->loop->n_inflight++;
 }
 
-void h2_refuse(struct h2_stream *s, enum status code, int http, const char *msg)
+void h2_refuse(struct h2_stream *s, enum http_refusal why, const char *msg)
 {
     h2_in_close(s);
     h2_handling(s);
-    http_refuse(s->rq, code, http, msg);
+    http_refuse(s->rq, why, msg);
 }
 
 /* ---- the session's callbacks ---- */
@@ -80,9 +80,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     int32_t id = frame->hd.stream_id;
-    if (h->n_handling >= H2_STREAMS_MAX || h->unsent > H2_UNSENT_MAX)
-        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
-    return nghttp2_session_set_stream_user_data(session, id, h2_in_begin(h, id));
+    struct h2_stream *s = h2_in_begin(h, id);
+    s->unwanted = h->n_handling >= H2_STREAMS_MAX || h->unsent > H2_UNSENT_MAX;
+    return nghttp2_session_set_stream_user_data(session, id, s);
 }
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
@@ -112,6 +112,31 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+static int refuse_stream(nghttp2_session *session, struct h2_stream *s)
+{
+    struct h2 *h = s->h2;
+    int32_t id = s->id;
+    bool many = h->n_handling >= H2_STREAMS_MAX;
+    metric_add(M_STREAMS_REFUSED, 1, many ? STR("requests") : STR("unsent_replies"));
+    h2_in_tell_refused(s, HTTP_REFUSED_STREAM,
+        many ? "too many requests of this connection are being handled"
+             : "too many bytes of replies wait on this connection");
+    h2_stream_free(s);
+    nghttp2_session_set_stream_user_data(session, id, NULL);
+    return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+}
+
+/* What nghttp2 refuses by itself, of a client that does not yet know the limit; it has not kept the
+ * header. */
+static int on_invalid_frame(
+    nghttp2_session *session, const nghttp2_frame *frame, int code, void *user)
+{
+    (void)session, (void)user;
+    if (frame->hd.type == NGHTTP2_HEADERS && code == NGHTTP2_ERR_REFUSED_STREAM)
+        metric_add(M_STREAMS_REFUSED, 1, STR("concurrent"));
+    return 0;
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2 *h = user;
@@ -124,6 +149,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct h2_stream *s = stream_of(session, frame->hd.stream_id);
     if (!s)
         return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS && s->unwanted)
+        return refuse_stream(session, s);
     if (frame->hd.type == NGHTTP2_HEADERS && !s->head)
         h2_in_head_done(s);
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
@@ -192,13 +219,25 @@ static bool token_take(struct h2 *h)
     return h->tokens >= 0;
 }
 
+/* Uploads that had begun to arrive are refused with it. */
+static void note_flood(struct h2 *h)
+{
+    if (h->flooded)
+        return;
+    h->flooded = true;
+    metric_add(M_CONNECTIONS_REFUSED, 1, STR("http2_flood"));
+    for (struct h2_stream *s = h->streams; s; s = s->next)
+        if (s->state < H2_HANDLING)
+            h2_in_tell_refused(s, HTTP_REFUSED_FLOOD, "a flood of frames on this connection");
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2 *h = user;
     (void)hd;
     if (token_take(h))
         return 0;
-    metric_add(M_CONNECTIONS_REFUSED, 1, STR("http2_flood"));
+    note_flood(h);
     return nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
@@ -216,6 +255,7 @@ static nghttp2_session *session_new(struct h2 *h)
     nghttp2_session_callbacks_set_on_header_callback(call, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(call, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(call, on_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(call, on_invalid_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(call, on_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(call, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(call, on_sent);
@@ -353,7 +393,7 @@ static void h2_on_data(struct conn *c, const char *p, size_t n)
     if (!h->failed) {
         ssize_t used = nghttp2_session_mem_recv(h->session, (const uint8_t *)p, n);
         if (used == NGHTTP2_ERR_FLOODED)
-            metric_add(M_CONNECTIONS_REFUSED, 1, STR("http2_flood"));
+            note_flood(h);
         h->failed |= used < 0;
         h2_in_expire(h);
     }

@@ -65,7 +65,7 @@ void h2_in_header(struct h2_stream *s, struct str name, struct str value)
 static bool field_next(struct str *rest, struct http_header *ret_field)
 {
     struct field_size size;
-    if (rest->n == 0)
+    if (rest->n < sizeof size)
         return false;
     memcpy(&size, rest->p, sizeof size);
     *rest = str_skip(*rest, sizeof size);
@@ -94,21 +94,21 @@ static void take_pseudo(struct http_request *rq, const struct http_header *f, st
         *host = f->value;
 }
 
-/* Views of the header; false without memory or when there are too many fields. */
+/* Views of the header; false without memory or when there are too many fields: not all of them. */
 static bool take_fields(struct h2_stream *s)
 {
     struct http_request *rq = &s->rq->pub;
     struct str rest = buf_view(&s->rq->head), host = {NULL, 0};
     struct http_header f, *all;
-    uint32_t n = 0;
+    uint32_t there = 0, left = HEADERS_MAX + PSEUDO_FIELDS, n = 0;
     while (field_next(&rest, &f))
-        n++;
-    if (n > HEADERS_MAX + PSEUDO_FIELDS ||
-        !(all = ARENA_ARRAY(&rq->arena, struct http_header, n + 1)))
+        there++;
+    all = ARENA_ARRAY(&rq->arena, struct http_header, MIN(there, left) + 1);
+    if (!all)
         return false;
     rest = buf_view(&s->rq->head);
-    n = 0;
-    while (field_next(&rest, &f)) {
+    while (left > 0 && field_next(&rest, &f)) {
+        left--;
         if (f.name.n && f.name.p[0] == ':') {
             take_pseudo(rq, &f, &host);
             continue;
@@ -121,7 +121,7 @@ static bool take_fields(struct h2_stream *s)
         all[n++] = (struct http_header){STR("host"), host};
     rq->headers = all;
     rq->n_headers = n;
-    return true;
+    return there <= HEADERS_MAX + PSEUDO_FIELDS;
 }
 
 /* ---- the body ---- */
@@ -214,7 +214,7 @@ void h2_in_data(struct h2_stream *s, const char *p, size_t n)
     }
     buf_add(&r->body, p, n);
     if (r->body.failed) {
-        h2_refuse(s, ST_UNAVAILABLE, 503, "no memory for a request body");
+        h2_refuse(s, HTTP_REFUSED_MEMORY, "no memory for a request body");
         return;
     }
     if (!pay(s)) {
@@ -257,7 +257,7 @@ static void body_begin(struct h2_stream *s)
     r->body.p = mem_try(s->length);
     r->body.cap = r->body.p ? s->length : 0;
     if (!r->body.p)
-        h2_refuse(s, ST_UNAVAILABLE, 503, "no memory for a request body");
+        h2_refuse(s, HTTP_REFUSED_MEMORY, "no memory for a request body");
 }
 
 /* A client that wants to be asked for its body. */
@@ -272,23 +272,49 @@ static void send_continue(struct h2_stream *s)
         s->h2->failed = true;
 }
 
+/* False: it has a fault, and what there is of it was read nevertheless. */
+static bool read_head(struct h2_stream *s)
+{
+    struct request *r = s->rq;
+    s->head = true;
+    r->pub.method = HTTP_M_OTHER;
+    r->pub.start_mono_ns = s->h2->c->loop->now_ns;
+    r->pub.peer = conn_peer(s->h2->c, &r->pub.arena);
+    return take_fields(s) && !s->header_fault;
+}
+
+static void reply_unimplemented(struct h2_stream *s)
+{
+    struct error err = {0};
+    error_set(&err, ST_UNIMPLEMENTED, __FILE__, __LINE__, "method not implemented");
+    h2_in_close(s);
+    h2_handling(s);
+    http_reply_error(&s->rq->pub, &err);
+}
+
+void h2_in_tell_refused(struct h2_stream *s, enum http_refusal why, const char *msg)
+{
+    if (!s->head) {
+        (void)read_head(s);
+        router_glimpse(s->rq);
+    }
+    router_tell_refused(s->rq, why, msg);
+}
+
 void h2_in_head_done(struct h2_stream *s)
 {
     struct request *r = s->rq;
-    struct loop *l = s->h2->c->loop;
-    s->head = true;
-    r->pub.method = HTTP_M_OTHER;
-    if (!s->header_fault && !take_fields(s))
-        s->header_fault = 431;
-    r->pub.start_mono_ns = l->now_ns;
-    r->pub.peer = conn_peer(s->h2->c, &r->pub.arena);
-    request_split_target(&r->pub);
-    if (s->header_fault == 431) {
-        h2_refuse(s, ST_RESOURCE_EXHAUSTED, 431, "request header too large");
-    } else if (s->header_fault) {
-        h2_refuse(s, ST_UNAVAILABLE, 503, "no memory for a request");
+    bool fault = !read_head(s);
+    if (fault)
+        router_glimpse(r);
+    else
+        request_split_target(&r->pub);
+    if (fault && s->header_fault == 503) {
+        h2_refuse(s, HTTP_REFUSED_MEMORY, "no memory for a request");
+    } else if (fault) {
+        h2_refuse(s, HTTP_REFUSED_HEADER, "request header too large");
     } else if (r->pub.target.n == 0) { /* CONNECT */
-        h2_refuse(s, ST_UNIMPLEMENTED, 501, "method not implemented");
+        reply_unimplemented(s);
     } else if (router_admit(r)) {
         h2_wait(s, &s->h2->receiving);
         body_begin(s);
@@ -325,14 +351,15 @@ void h2_in_expire(struct h2 *h)
     char msg[128];
     struct h2_stream *s;
     while (expired(h, s = h->starved.first, CONN_T_BUDGET))
-        h2_refuse(s, ST_UNAVAILABLE, 503, "too many request bodies in flight");
+        h2_refuse(s, HTTP_REFUSED_BUDGET, "too many request bodies in flight");
     while (expired(h, s = h->receiving.first, CONN_T_BODY)) {
         snprintf(msg, sizeof msg, "error reading request %s bytes_read %zu: timeout",
             s->state == H2_HEAD ? "header" : "body", s->rq->body.n);
         if (s->state == H2_HEAD) { /* nothing was complete that could be answered */
+            h2_in_tell_refused(s, HTTP_REFUSED_SLOW_HEADER, msg);
             h->failed = true;
             return;
         }
-        h2_refuse(s, ST_UNKNOWN, 408, msg);
+        h2_refuse(s, HTTP_REFUSED_SLOW_BODY, msg);
     }
 }

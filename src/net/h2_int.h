@@ -37,6 +37,7 @@ struct h2_stream {
     enum h2_state state;
     int header_fault; /* 0, or the status to answer when the header is complete */
     bool head;        /* the header is complete: another one is trailers */
+    bool unwanted;    /* one stream too many: refused as soon as its header says whose it is */
     bool has_length, remote_done, closed;
     uint32_t window;   /* how much the client may send ahead */
     uint64_t length;   /* of the body, has_length; */
@@ -61,7 +62,7 @@ struct h2 {
     uint64_t lingered; /* bytes dropped */
     int64_t tokens, tokens_ns;
     bool progress; /* of replies, since the timer was looked at */
-    bool failed, lingering, stopping, stop_heard;
+    bool failed, lingering, stopping, stop_heard, flooded;
 };
 
 /* ---- h2.c ---- */
@@ -72,13 +73,15 @@ void h2_stream_free(struct h2_stream *s);
 void h2_wait(struct h2_stream *s, struct h2_list *list);
 /* From here until the reply nothing of the request is ours. */
 void h2_handling(struct h2_stream *s);
-void h2_refuse(struct h2_stream *s, enum status code, int http, const char *msg);
+void h2_refuse(struct h2_stream *s, enum http_refusal why, const char *msg);
 
 /* ---- h2_in.c ---- */
 
 struct h2_stream *h2_in_begin(struct h2 *h, int32_t id);
 void h2_in_header(struct h2_stream *s, struct str name, struct str value);
 void h2_in_head_done(struct h2_stream *s);
+/* Tells the route of a stream whose request is not complete; what becomes of it is the caller's. */
+void h2_in_tell_refused(struct h2_stream *s, enum http_refusal why, const char *msg);
 void h2_in_data(struct h2_stream *s, const char *p, size_t n);
 void h2_in_end(struct h2_stream *s);
 /* The window of what the stream did not take, and its share of the connection's. */

@@ -78,6 +78,21 @@ void http_reply_text(struct http_request *rq, int status, struct str content_typ
 
 typedef void (*http_handler_fn)(struct http_request *rq, void *ctx);
 
+/* What the server itself refuses, before a handler has the request. */
+enum http_refusal {
+    HTTP_REFUSED_HEADER,      /* too large, or too many fields: 431 */
+    HTTP_REFUSED_SLOW_HEADER, /* 408; HTTP/2: closed */
+    HTTP_REFUSED_SLOW_BODY,   /* 408 */
+    HTTP_REFUSED_CUT_BODY,    /* the client ended it: 408 */
+    HTTP_REFUSED_BAD_BODY,    /* its framing: 400 */
+    HTTP_REFUSED_BUDGET,      /* no room among the bodies in flight: 503 */
+    HTTP_REFUSED_QUEUE,       /* too many wait for a worker: 503 */
+    HTTP_REFUSED_MEMORY,      /* 503 */
+    HTTP_REFUSED_STREAM,      /* HTTP/2: more at once than is allowed, REFUSED_STREAM */
+    HTTP_REFUSED_FLOOD,       /* HTTP/2: frames for nothing, GOAWAY ENHANCE_YOUR_CALM */
+    HTTP_REFUSALS
+};
+
 struct http_route {
     uint32_t methods; /* HTTP_M_… or-ed; others: 405 with Allow */
     const char *path; /* exact */
@@ -89,6 +104,9 @@ struct http_route {
      * Runs on the loop: must not block. NULL: 413 JSON "request body too large". */
     void (*too_large)(struct http_request *rq, uint64_t seen, uint64_t max);
     uint64_t body_bytes_max; /* 0: the server's */
+    /* Told of what the server itself refuses; must not reply. `rq` has what arrived, as far as
+     * it is known. On the loop: must not block. May be NULL. */
+    void (*refused)(struct http_request *rq, enum http_refusal why, const struct error *err);
 };
 
 enum http_client_auth {

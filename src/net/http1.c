@@ -96,30 +96,50 @@ static void http1_free(struct conn *c)
 /* ---- refusing ---- */
 
 /* Answers now; the rest of the message is not to be trusted or not worth reading. */
-static void refuse(struct conn *c, enum status code, int http, const char *msg)
+static void last_answer(struct conn *c)
 {
     struct http1 *h = c->proto;
     h->incomplete = true;
     h->rq->keep_alive = false;
     enter(c, S_HANDLING);
-    http_refuse(h->rq, code, http, msg);
+}
+
+static void refuse(struct conn *c, enum http_refusal why, const char *msg)
+{
+    struct http1 *h = c->proto;
+    last_answer(c);
+    http_refuse(h->rq, why, msg);
+}
+
+/* A header that is not complete, or has too many fields: whose it is, as far as it says. */
+static void refuse_head(struct conn *c, enum http_refusal why, const char *msg)
+{
+    struct http1 *h = c->proto;
+    struct http_request *rq = &h->rq->pub;
+    struct http1_head head;
+    http1_head_glimpse(buf_view(&h->rq->head), &rq->arena, &head);
+    rq->method = head.method;
+    rq->target = head.target;
+    rq->headers = head.headers;
+    rq->n_headers = head.n_headers;
+    rq->peer = conn_peer(c, &rq->arena);
+    router_glimpse(h->rq);
+    refuse(c, why, msg);
 }
 
 static void too_large(struct conn *c, uint64_t seen)
 {
     struct http1 *h = c->proto;
-    h->incomplete = true;
-    h->rq->keep_alive = false;
-    enter(c, S_HANDLING);
+    last_answer(c);
     router_too_large(h->rq, seen);
 }
 
-static void refuse_body(struct conn *c, const char *why)
+static void refuse_body(struct conn *c, enum http_refusal why, const char *text)
 {
     struct http1 *h = c->proto;
     char msg[128];
-    snprintf(msg, sizeof msg, "error reading request body bytes_read %zu: %s", h->rq->body.n, why);
-    refuse(c, ST_UNKNOWN, 408, msg);
+    snprintf(msg, sizeof msg, "error reading request body bytes_read %zu: %s", h->rq->body.n, text);
+    refuse(c, why, msg);
 }
 
 /* ---- the body ---- */
@@ -160,7 +180,7 @@ static bool body_room(struct conn *c, uint64_t need)
         return false;
     }
     if (h->chunked && !buf_reserve(&r->body, r->charged - r->body.n)) {
-        refuse(c, ST_UNAVAILABLE, 503, "no memory for a request body");
+        refuse(c, HTTP_REFUSED_MEMORY, "no memory for a request body");
         return false;
     }
     return true;
@@ -195,7 +215,7 @@ static size_t feed_chunked(struct conn *c, const char *p, size_t n)
     size_t used = chunked_step(&h->chunks, p, n, &data);
     /* Both checks see the same numbers however the input is split. */
     if (h->chunks.overhead > c->loop->server->cfg.header_bytes_max + 16 * (uint64_t)b->n) {
-        refuse(c, ST_INVALID_ARGUMENT, 400, "chunked body has too much framing");
+        refuse(c, HTTP_REFUSED_BAD_BODY, "chunked body has too much framing");
         return used;
     }
     uint64_t coming = data.n + chunked_pending(&h->chunks);
@@ -206,7 +226,7 @@ static size_t feed_chunked(struct conn *c, const char *p, size_t n)
     buf_str(b, data);
     ASSERT(!b->failed);
     if (chunked_bad(&h->chunks))
-        refuse(c, ST_INVALID_ARGUMENT, 400, "malformed chunked body");
+        refuse(c, HTTP_REFUSED_BAD_BODY, "malformed chunked body");
     else if (chunked_done(&h->chunks))
         body_complete(c);
     else
@@ -249,13 +269,29 @@ static void body_begin(struct conn *c, const struct http1_head *head)
         r->body.p = mem_try(head->length);
         r->body.cap = r->body.p ? head->length : 0;
         if (!r->body.p) {
-            refuse(c, ST_UNAVAILABLE, 503, "no memory for a request body");
+            refuse(c, HTTP_REFUSED_MEMORY, "no memory for a request body");
             return;
         }
     }
     h->chunks = (struct chunked){0};
     h->expect = head->expect_continue;
     enter(c, S_BODY);
+}
+
+/* What could be read in two ways is nobody's: no route is told. */
+static void refuse_malformed(struct conn *c, const struct error *err)
+{
+    struct http1 *h = c->proto;
+    last_answer(c);
+    http_reply_error(&h->rq->pub, err);
+}
+
+static void refuse_bad_byte(struct conn *c)
+{
+    struct error err = {0};
+    error_set(
+        &err, ST_INVALID_ARGUMENT, __FILE__, __LINE__, "malformed request: bad byte in the header");
+    refuse_malformed(c, &err);
 }
 
 static void head_complete(struct conn *c)
@@ -265,8 +301,12 @@ static void head_complete(struct conn *c)
     struct http1_head head;
     struct error err;
     enum status st = http1_head_parse(buf_view(&r->head), &r->pub.arena, &head, &err);
+    if (st == ST_RESOURCE_EXHAUSTED) {
+        refuse_head(c, HTTP_REFUSED_HEADER, err.msg);
+        return;
+    }
     if (st != ST_OK) {
-        refuse(c, st, err.http, err.msg);
+        refuse_malformed(c, &err);
         return;
     }
     r->pub.start_mono_ns = c->loop->now_ns;
@@ -303,13 +343,13 @@ static size_t feed_head(struct conn *c, const char *p, size_t n)
     size_t used = http1_head_scan(&h->scan, p, MIN(n, b->limit - b->n));
     buf_add(b, p, used);
     if (b->failed || !request_charge_head(h->rq))
-        refuse(c, ST_UNAVAILABLE, 503, "no memory for a request");
+        refuse_head(c, HTTP_REFUSED_MEMORY, "no memory for a request");
     else if (h->scan == HEAD_S_BAD)
-        refuse(c, ST_INVALID_ARGUMENT, 400, "malformed request: bad byte in the header");
+        refuse_bad_byte(c);
     else if (h->scan == HEAD_S_DONE)
         head_complete(c);
     else if (b->n == b->limit)
-        refuse(c, ST_RESOURCE_EXHAUSTED, 431, "request header too large");
+        refuse_head(c, HTTP_REFUSED_HEADER, "request header too large");
     return used;
 }
 
@@ -444,7 +484,7 @@ static void http1_on_eof(struct conn *c)
 {
     struct http1 *h = c->proto;
     if (h->state == S_BODY)
-        refuse_body(c, "unexpected EOF");
+        refuse_body(c, HTTP_REFUSED_CUT_BODY, "unexpected EOF");
     else
         conn_close(c);
 }
@@ -604,11 +644,11 @@ static void http1_on_timeout(struct conn *c, enum conn_timer kind)
 {
     struct http1 *h = c->proto;
     if (kind == CONN_T_HEAD)
-        refuse(c, ST_UNKNOWN, 408, "timeout reading the request header");
+        refuse_head(c, HTTP_REFUSED_SLOW_HEADER, "timeout reading the request header");
     else if (kind == CONN_T_BODY && h->state == S_BODY)
-        refuse_body(c, "timeout");
+        refuse_body(c, HTTP_REFUSED_SLOW_BODY, "timeout");
     else if (kind == CONN_T_BUDGET)
-        refuse(c, ST_UNAVAILABLE, 503, "too many request bodies in flight");
+        refuse(c, HTTP_REFUSED_BUDGET, "too many request bodies in flight");
     else
         conn_close(c);
 }

@@ -204,3 +204,39 @@ enum status http1_head_parse(
     *ret_head = head;
     return ST_OK;
 }
+
+/* ---- what a refused header says ---- */
+
+/* Cuts the next line off; at the end of what came, what there is of one. */
+static struct str take_line(struct str *rest, bool *ret_whole)
+{
+    size_t end = str_find(*rest, STR("\r\n"));
+    *ret_whole = end != STR_NPOS;
+    struct str line = str_head(*rest, end);
+    *rest = *ret_whole ? str_skip(*rest, end + 2) : STR_EMPTY;
+    return line;
+}
+
+void http1_head_glimpse(struct str raw, struct arena *arena, struct http1_head *ret_head)
+{
+    bool whole;
+    struct http1_head head = {.method = HTTP_M_OTHER};
+    raw = skip_empty_lines(raw);
+    struct str line = take_line(&raw, &whole);
+    size_t space = str_find_char(line, ' ');
+    if (space != STR_NPOS) {
+        head.method = http_method_of(str_head(line, space));
+        head.target = str_skip(line, space + 1);
+        head.target = str_head(head.target, str_find_char(head.target, ' '));
+    }
+    head.headers = ARENA_ARRAY(arena, struct http_header, HEADERS_MAX);
+    while (head.headers && head.n_headers < HEADERS_MAX) {
+        line = take_line(&raw, &whole);
+        size_t colon = str_find_char(line, ':');
+        if (!whole || colon == STR_NPOS)
+            break;
+        head.headers[head.n_headers++] = (struct http_header){
+            str_head(line, colon), str_trim(str_skip(line, colon + 1))};
+    }
+    *ret_head = head;
+}

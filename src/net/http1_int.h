@@ -31,6 +31,9 @@ struct http1_head {
 /* `raw` is a scanned header. On failure err has the HTTP status to answer. */
 enum status http1_head_parse(
     struct str raw, struct arena *arena, struct http1_head *ret_head, struct error *err);
+/* Of a header that is refused, scanned as far as it came: method, target and the first HEADERS_MAX
+ * fields whose lines are complete. To say whose it was, not to be acted upon. */
+void http1_head_glimpse(struct str raw, struct arena *arena, struct http1_head *ret_head);
 
 /* The chunked body coding. */
 struct chunked {

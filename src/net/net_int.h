@@ -249,7 +249,11 @@ struct str http_method_name(enum http_method m);
 enum http_method http_method_of(struct str name);
 /* target into path and query */
 void request_split_target(struct http_request *rq);
-/* What the server itself refuses: replies with the code, status and message. */
-void http_refuse(struct request *r, enum status code, int http, const char *msg);
+/* What the server itself refuses: tells the route and replies. */
+void http_refuse(struct request *r, enum http_refusal why, const char *msg);
+/* The same where there is nobody to reply to. */
+void router_tell_refused(struct request *r, enum http_refusal why, const char *msg);
+/* Splits the target of a header that is not complete and finds the route, if it has one. */
+void router_glimpse(struct request *r);
 
 #endif

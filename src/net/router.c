@@ -86,11 +86,27 @@ static bool strip_prefix(struct request *r)
     return true;
 }
 
+/* Into pub.route, NULL: none; what methods its path has. */
+static uint32_t find_route(struct request *r)
+{
+    const struct http_server *s = r->server;
+    uint32_t allowed = 0;
+    r->pub.route = NULL;
+    for (uint32_t i = 0; i < s->n_routes && !r->pub.route; i++) {
+        const struct http_route *route = &s->routes[i];
+        if (!str_eq(r->pub.path, str_from(route->path)))
+            continue;
+        allowed |= methods_of(route);
+        if (methods_of(route) & r->pub.method)
+            r->pub.route = route;
+    }
+    return allowed;
+}
+
 bool router_admit(struct request *r)
 {
     struct http_server *s = r->server;
     struct error err;
-    uint32_t allowed = 0;
     if (!strip_prefix(r)) {
         reply_not_found(r);
         return false;
@@ -99,21 +115,21 @@ bool router_admit(struct request *r)
         http_reply_error(&r->pub, &err);
         return false;
     }
-    for (uint32_t i = 0; i < s->n_routes; i++) {
-        const struct http_route *route = &s->routes[i];
-        if (!str_eq(r->pub.path, str_from(route->path)))
-            continue;
-        allowed |= methods_of(route);
-        if (methods_of(route) & r->pub.method) {
-            r->pub.route = route;
-            return true;
-        }
-    }
+    uint32_t allowed = find_route(r);
+    if (r->pub.route)
+        return true;
     if (allowed)
         reply_not_allowed(r, allowed);
     else
         reply_not_found(r);
     return false;
+}
+
+void router_glimpse(struct request *r)
+{
+    request_split_target(&r->pub);
+    if (strip_prefix(r))
+        (void)find_route(r);
 }
 
 uint64_t router_body_max(const struct request *r)
@@ -124,11 +140,50 @@ uint64_t router_body_max(const struct request *r)
     return MIN(max, cfg->body_budget_bytes);
 }
 
-void http_refuse(struct request *r, enum status code, int http, const char *msg)
+static const struct {
+    enum status code;
+    int http;
+} refusals[HTTP_REFUSALS] = {
+    [HTTP_REFUSED_HEADER] = {ST_RESOURCE_EXHAUSTED, 431},
+    [HTTP_REFUSED_SLOW_HEADER] = {ST_UNKNOWN, 408},
+    [HTTP_REFUSED_SLOW_BODY] = {ST_UNKNOWN, 408},
+    [HTTP_REFUSED_CUT_BODY] = {ST_UNKNOWN, 408},
+    [HTTP_REFUSED_BAD_BODY] = {ST_INVALID_ARGUMENT, 400},
+    [HTTP_REFUSED_BUDGET] = {ST_UNAVAILABLE, 503},
+    [HTTP_REFUSED_QUEUE] = {ST_UNAVAILABLE, 503},
+    [HTTP_REFUSED_MEMORY] = {ST_UNAVAILABLE, 503},
+    [HTTP_REFUSED_STREAM] = {ST_UNAVAILABLE, 503},
+    [HTTP_REFUSED_FLOOD] = {ST_RESOURCE_EXHAUSTED, 429},
+};
+
+static void tell(struct request *r, enum http_refusal why, const char *msg, struct error *err)
+{
+    const struct http_route *route = r->pub.route;
+    error_set(err, refusals[why].code, __FILE__, __LINE__, "%s", msg);
+    err->http = refusals[why].http;
+    r->pub.body = buf_view(&r->body);
+    if (route && route->refused)
+        route->refused(&r->pub, why, err);
+}
+
+void router_tell_refused(struct request *r, enum http_refusal why, const char *msg)
 {
     struct error err;
-    error_set(&err, code, __FILE__, __LINE__, "%s", msg);
-    err.http = http;
+    tell(r, why, msg, &err);
+}
+
+void http_refuse(struct request *r, enum http_refusal why, const char *msg)
+{
+    struct error err;
+    tell(r, why, msg, &err);
+    http_reply_error(&r->pub, &err);
+}
+
+static void reply_too_large(struct request *r)
+{
+    struct error err;
+    error_set(&err, ST_INVALID_ARGUMENT, __FILE__, __LINE__, "request body too large");
+    err.http = 413;
     http_reply_error(&r->pub, &err);
 }
 
@@ -137,7 +192,7 @@ void router_too_large(struct request *r, uint64_t seen)
     if (r->pub.route->too_large)
         r->pub.route->too_large(&r->pub, seen, router_body_max(r));
     else
-        http_refuse(r, ST_INVALID_ARGUMENT, 413, "request body too large");
+        reply_too_large(r);
 }
 
 void router_dispatch(struct request *r)
@@ -146,5 +201,5 @@ void router_dispatch(struct request *r)
     if (route->on_loop)
         route->handler(&r->pub, route->ctx);
     else if (!pool_push(&r->server->pool, r))
-        http_refuse(r, ST_UNAVAILABLE, 503, "too many requests are waiting");
+        http_refuse(r, HTTP_REFUSED_QUEUE, "too many requests are waiting");
 }

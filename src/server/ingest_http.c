@@ -6,7 +6,6 @@
  * it is counted under the tenant's name. ST_DATA_LOSS closes the connection without an answer:
  * whether the upload is stored cannot be known, and either answer could be a lie. */
 #include "base/clock.h"
-#include "net/accept.h"
 #include "server/server_int.h"
 
 /* One tenant's part of the head, unless its limits say otherwise. */
@@ -51,40 +50,11 @@ static struct str param(struct http_request *rq, struct str name)
     return http_query_get(rq, name, &v) ? v : (struct str){0};
 }
 
-/* Counts an upload that is about to be refused; must come before the reply. Without a tenant it is
- * in the metrics only. */
-static void note_refused(struct server *s, struct http_request *rq, struct str reason,
-    uint64_t bytes, const struct error *err)
-{
-    struct error no_tenant = {0};
-    struct ingest_refusal r = {
-        .name = param(rq, STR("name")),
-        .format = param(rq, STR("format")),
-        .content_type = http_header_get(rq, STR("content-type")),
-        .reason = reason,
-        .bytes = bytes,
-        .now_ns = clock_wall_ns(),
-    };
-    if (handler_tenant(s, rq, &r.tenant, &no_tenant) != ST_OK)
-        r.tenant = STR_EMPTY;
-    ingest_refuse(s->ingest, &r, &rq->arena, err);
-}
-
-/* False: the request was answered. */
-static bool accepted(struct server *s, struct http_request *rq)
-{
-    struct error err = {0};
-    bool utf8_names;
-    if (connect_accept_check(rq, &utf8_names, &err) != ST_OK)
-        note_refused(s, rq, STR("malformed_request"), rq->body.n, &err);
-    return handler_accept(rq, &utf8_names);
-}
-
 static void handle_ingest(struct http_request *rq, void *ctx)
 {
     struct server *s = ctx;
     struct error err = {0};
-    if (!accepted(s, rq))
+    if (!upload_accept(s, rq))
         return;
     struct ingest_upload up = {
         .name = param(rq, STR("name")),
@@ -99,31 +69,17 @@ static void handle_ingest(struct http_request *rq, void *ctx)
         .now_ns = clock_wall_ns(),
     };
     if (handler_tenant(s, rq, &up.tenant, &err) != ST_OK) {
-        note_refused(s, rq, STR("unauthenticated"), rq->body.n, &err);
+        upload_refused_early(s, rq, &err);
         http_reply_error(rq, &err);
         return;
     }
     ingest_upload(s->ingest, &up, upload_done, rq);
 }
 
-/* On the loop: a few hundred bytes are parsed and one short lock is taken. */
-static void note_too_large(
-    struct server *s, struct http_request *rq, uint64_t seen, uint64_t max, struct error *err)
-{
-    double mb = overrides_body_limit_mb(s->overrides);
-    bool budget = mb <= 0 || mb * (double)MIB > (double)max; /* what all may use together is less */
-    (void)error_set(err, ST_INVALID_ARGUMENT, __FILE__, __LINE__,
-        "request body too large: %llu bytes, limit %llu (%s)", (unsigned long long)seen,
-        (unsigned long long)max, budget ? "server.body-budget" : "ingestion_body_limit_mb");
-    note_refused(
-        s, rq, budget ? STR("body_budget_exceeded") : STR("body_size_limit_exceeded"), seen, err);
-}
-
 static void ingest_too_large(struct http_request *rq, uint64_t seen, uint64_t max)
 {
     struct error err = {0};
-    note_too_large(rq->route->ctx, rq, seen, max, &err);
-    err.http = 413;
+    upload_too_large(rq->route->ctx, rq, seen, max, &err);
     http_reply_error(rq, &err);
 }
 
@@ -141,21 +97,11 @@ static void push_done(void *ctx, enum status st, const struct error *err)
         connect_fail(call, err);
 }
 
-static void push_refused(struct http_request *rq, const struct error *err, void *ctx)
-{
-    struct str reason = STR("malformed_request");
-    if (err->code == ST_RESOURCE_EXHAUSTED)
-        reason = STR("body_size_limit_exceeded");
-    else if (err->code == ST_DEADLINE_EXCEEDED)
-        reason = STR("unknown");
-    note_refused(ctx, rq, reason, rq->body.n, err);
-}
-
 static void push_too_large(struct http_request *rq, uint64_t seen, uint64_t max)
 {
     const struct connect_method *m = rq->route->ctx;
     struct error err = {0};
-    note_too_large(m->ctx, rq, seen, max, &err);
+    upload_too_large(m->ctx, rq, seen, max, &err);
     connect_too_large(rq, seen, max);
 }
 
@@ -163,7 +109,7 @@ static void handle_push(struct connect_call *call, const void *request, void *ct
 {
     struct server *s = ctx;
     struct error err = {0};
-    if (!accepted(s, call->rq))
+    if (!upload_accept(s, call->rq))
         return;
     struct ingest_push push = {
         .request = request,
@@ -171,7 +117,7 @@ static void handle_push(struct connect_call *call, const void *request, void *ct
         .now_ns = clock_wall_ns(),
     };
     if (handler_tenant(s, call->rq, &push.tenant, &err) != ST_OK) {
-        note_refused(s, call->rq, STR("unauthenticated"), call->rq->body.n, &err);
+        upload_refused_early(s, call->rq, &err);
         connect_fail(call, &err);
         return;
     }
@@ -203,6 +149,7 @@ void ingest_http_routes(struct server *s, struct route_list *l)
         .handler = handle_ingest,
         .ctx = s,
         .too_large = ingest_too_large,
+        .refused = upload_http_refused,
         .body_bytes_max = s->body_bytes_max,
     };
     route_add(l, &r);
@@ -225,8 +172,9 @@ void ingest_http_routes(struct server *s, struct route_list *l)
         .fn = handle_push,
         .ctx = s,
         .message_bytes_max = s->body_bytes_max,
-        .refused = push_refused,
+        .refused = upload_call_refused,
     };
     route_add_method(l, &push);
     l->v[l->n - 1].too_large = push_too_large;
+    l->v[l->n - 1].refused = upload_method_http_refused;
 }

@@ -6,8 +6,7 @@
  * Both paths take both. Over HTTP a Content-Encoding other than gzip is not looked at; success is
  * 200 with no bytes, which is an empty response message, for JSON too; failures are plain text, but
  * for the tenant's, which is JSON. Over gRPC they are codes. ST_DATA_LOSS closes the connection
- * without an answer, see ingest_http.c. What is refused before ingest sees it is put on record
- * here. */
+ * without an answer, see ingest_http.c. What is refused before ingest sees it: upload_refused.c. */
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "codec/gzip.h"
@@ -16,24 +15,6 @@
 
 /* What a body may inflate to where no limit is set. */
 #define INFLATE_BYTES_MAX GIB
-
-/* Counts a request that is about to be refused; must come before the reply. */
-static void note_refused(struct server *s, struct http_request *rq, struct str reason,
-    uint64_t bytes, const struct error *err)
-{
-    struct error no_tenant = {0};
-    struct ingest_refusal r = {.reason = reason, .bytes = bytes, .now_ns = clock_wall_ns()};
-    if (handler_tenant(s, rq, &r.tenant, &no_tenant) != ST_OK)
-        r.tenant = STR_EMPTY;
-    ingest_refuse(s->ingest, &r, &rq->arena, err);
-}
-
-static struct str reason_of(const struct error *err)
-{
-    if (err->http == 413 || err->code == ST_RESOURCE_EXHAUSTED)
-        return STR("body_size_limit_exceeded");
-    return err->code == ST_UNAUTHENTICATED ? STR("unauthenticated") : STR("malformed_request");
-}
 
 /* ── HTTP ── */
 
@@ -105,11 +86,10 @@ static void export_http(struct server *s, struct http_request *rq)
     struct error err = {0};
     struct ingest_otlp export = {
         .received_bytes = rq->body.n, .arena = &rq->arena, .now_ns = clock_wall_ns()};
-    bool utf8_names;
-    if (!handler_accept(rq, &utf8_names))
+    if (!upload_accept(s, rq))
         return;
     if (handler_tenant(s, rq, &export.tenant, &err) != ST_OK) {
-        note_refused(s, rq, reason_of(&err), rq->body.n, &err);
+        upload_refused_early(s, rq, &err);
         http_reply_error(rq, &err);
         return;
     }
@@ -120,7 +100,7 @@ static void export_http(struct server *s, struct http_request *rq)
         ingest_otlp(s->ingest, &export, export_done, rq);
         return;
     }
-    note_refused(s, rq, reason_of(&err), rq->body.n, &err);
+    upload_refused_early(s, rq, &err);
     reply_error(rq, &err);
 }
 
@@ -154,13 +134,8 @@ static void export_call(struct connect_call *call, const void *request, void *ct
         ingest_otlp(s->ingest, &export, call_done, call);
         return;
     }
-    note_refused(s, call->rq, reason_of(&err), call->rq->body.n, &err);
+    upload_refused_early(s, call->rq, &err);
     connect_fail(call, &err);
-}
-
-static void call_refused(struct http_request *rq, const struct error *err, void *ctx)
-{
-    note_refused(ctx, rq, reason_of(err), rq->body.n, err);
 }
 
 /* ── both ── */
@@ -183,8 +158,8 @@ static void export_too_large(struct http_request *rq, uint64_t seen, uint64_t ma
 {
     const struct connect_method *method = rq->route->ctx;
     struct error err = {0};
+    upload_too_large(method->ctx, rq, seen, max, &err);
     (void)ingest_otlp_too_large("", method->message_bytes_max, &err);
-    note_refused(method->ctx, rq, reason_of(&err), seen, &err);
     if (is_grpc(rq))
         connect_too_large(rq, seen, max);
     else
@@ -200,12 +175,13 @@ void otlp_http_routes(struct server *s, struct route_list *l)
         .fn = export_call,
         .ctx = s,
         .message_bytes_max = s->body_bytes_max,
-        .refused = call_refused,
+        .refused = upload_call_refused,
     };
     route_add_method(l, &export);
     struct http_route *r = &l->v[l->n - 1];
     r->handler = handle_export;
     r->too_large = export_too_large;
+    r->refused = upload_method_http_refused;
     struct http_route same = *r;
     same.path = "/v1development/profiles";
     same.name = "v1development_profiles";

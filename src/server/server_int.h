@@ -51,6 +51,25 @@ void route_add(struct route_list *l, const struct http_route *r);
 /* A POST route for the method; message_bytes_max also bounds its body. */
 void route_add_method(struct route_list *l, const struct connect_method *m);
 
+/* What is refused of an ingest route before ingest sees it; all must come before the reply.
+ * Counted, and on record where its tenant can be told. */
+void upload_refused(
+    struct server *s, struct http_request *rq, struct str reason, const struct error *err);
+void upload_refused_bytes(struct server *s, struct http_request *rq, struct str reason,
+    uint64_t bytes, const struct error *err);
+/* The reason is the code's. */
+void upload_refused_early(struct server *s, struct http_request *rq, const struct error *err);
+/* As handler_accept. */
+bool upload_accept(struct server *s, struct http_request *rq);
+/* A body over the limit, or only announced to be: sets err, too. */
+void upload_too_large(
+    struct server *s, struct http_request *rq, uint64_t seen, uint64_t max, struct error *err);
+/* connect_method.refused; http_route.refused where route.ctx is the server, and the method. */
+void upload_call_refused(struct http_request *rq, const struct error *err, void *ctx);
+void upload_http_refused(struct http_request *rq, enum http_refusal why, const struct error *err);
+void upload_method_http_refused(
+    struct http_request *rq, enum http_refusal why, const struct error *err);
+
 struct ingest *handler_ingest_new(struct server *s);
 void ingest_http_routes(struct server *s, struct route_list *l);
 void otlp_http_routes(struct server *s, struct route_list *l);

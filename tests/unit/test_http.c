@@ -131,11 +131,20 @@ static void on_zipped(struct http_request *rq, void *ctx)
 static enum http_gzip gzip_auto = HTTP_GZIP_AUTO, gzip_always = HTTP_GZIP_ALWAYS,
                       gzip_never = HTTP_GZIP_NEVER;
 
+static atomic_int told[HTTP_REFUSALS];
+
+static void on_refused(struct http_request *rq, enum http_refusal why, const struct error *err)
+{
+    (void)rq;
+    (void)err;
+    atomic_fetch_add(&told[why], 1);
+}
+
 static const struct http_route routes[] = {
     {HTTP_M_GET, "/hello", "hello", on_hello, NULL, true, NULL, 0},
     {HTTP_M_POST, "/echo", "echo", on_echo, NULL, false, NULL, 0},
     {HTTP_M_GET, "/peer", "peer", on_peer, NULL, false, NULL, 0},
-    {HTTP_M_GET | HTTP_M_POST, "/gated", "gated", on_gated, NULL, false, NULL, 0},
+    {HTTP_M_GET | HTTP_M_POST, "/gated", "gated", on_gated, NULL, false, NULL, 0, on_refused},
     {HTTP_M_GET, "/held", "held", on_held, NULL, false, NULL, 0},
     {HTTP_M_GET, "/wait-gone", "wait_gone", on_wait_gone, NULL, false, NULL, 0},
     {HTTP_M_GET, "/big", "big", on_big, NULL, false, NULL, 0},
@@ -539,6 +548,7 @@ static void test_full_queue(void **state)
     PUT(c, "GET /gated HTTP/1.1\r\nHost: a\r\n\r\n");
     expect_answer(
         c, 503, "{\"code\":\"unavailable\",\"message\":\"too many requests are waiting\"}\n");
+    assert_int_equal(atomic_load(&told[HTTP_REFUSED_QUEUE]), 1);
     PUT(c, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"); /* the loop has no queue */
     expect_answer(c, 200, "hello");
     count_add(&opened, 2);

@@ -16,6 +16,7 @@ struct fixture {
     struct conn *c;
     struct http_request *held; /* the request that on_hold did not answer */
     uint64_t seen, max;
+    char told[256]; /* what on_refused was told last */
 };
 static struct fixture fx;
 
@@ -48,6 +49,14 @@ static void on_too_large(struct http_request *rq, uint64_t seen, uint64_t max)
     fx.seen = seen;
     fx.max = max;
     http_reply_text(rq, 429, STR("text/plain"), STR("mine"));
+}
+
+static void on_refused(struct http_request *rq, enum http_refusal why, const struct error *err)
+{
+    (void)err;
+    struct str tenant = http_header_get(rq, STR("x-scope-orgid"));
+    snprintf(fx.told, sizeof fx.told, "%d %.*s?%.*s %.*s %.*s", why, STR_ARG(rq->path),
+        STR_ARG(rq->query), STR_ARG(tenant), STR_ARG(rq->body));
 }
 
 static void on_injection(struct http_request *rq, void *ctx)
@@ -85,6 +94,7 @@ static const struct http_route routes[] = {
     {HTTP_M_POST, "/small", "small", on_echo, NULL, true, NULL, 10},
     {HTTP_M_POST, "/mine", "mine", on_echo, NULL, true, on_too_large, 10},
     {HTTP_M_GET, "/hold", "hold", on_hold, NULL, true, NULL, 0},
+    {HTTP_M_POST, "/told", "told", on_echo, NULL, true, NULL, 0, on_refused},
     {HTTP_M_GET, "/abandon", "abandon", on_abandon, NULL, true, NULL, 0},
     {HTTP_M_GET, "/injection", "injection", on_injection, NULL, true, NULL, 0},
     {HTTP_M_GET, "/cut", "cut", on_cut, NULL, true, NULL, 0},
@@ -432,6 +442,73 @@ static void test_endless_empty_lines(void **state)
         feed("\r\n");
     expect_status("431");
     done();
+}
+
+/* ---- what is refused is told to its route ---- */
+
+static void told(enum http_refusal why, const char *status, const char *text)
+{
+    char want[256];
+    snprintf(want, sizeof want, "%d %s", why, text);
+    assert_string_equal(fx.told, want);
+    expect_status(status);
+    done();
+}
+
+/* A header of `head`, and behind it what is too much. */
+static void open_small(const char *head)
+{
+    struct http_server_config cfg = defaults();
+    cfg.header_bytes_max = 100;
+    open_with(&cfg);
+    feed_str(str_from(head));
+    for (int i = 0; i < 10; i++)
+        feed("0123456789");
+}
+
+static void test_refused_header_is_told(void **state)
+{
+    (void)state;
+    open_small("POST /told?a HTTP/1.1\r\nX-Scope-OrgID: t\r\nX-Long: ");
+    told(HTTP_REFUSED_HEADER, "431", "/told?a t ");
+    open_small("\r\nPOST /told HTTP/1.1\r\nX-Scope-OrgID: half");
+    told(HTTP_REFUSED_HEADER, "431", "/told?  ");
+    open_small("POST /told HTTP/1.1\r\nwithout colon\r\nX-Scope-OrgID: t\r\n");
+    told(HTTP_REFUSED_HEADER, "431", "/told?  ");
+    open_small("POST /told?");
+    told(HTTP_REFUSED_HEADER, "431",
+        "/told?01234567890123456789012345678901234567890123456789012345678901234567890123456789"
+        "012345678  ");
+    for (int i = 0; i < 3; i++) { /* no such route, another method, nothing at all */
+        open_small(i == 0 ? "POST /tol?" : i == 1 ? "GET /told HTTP/1.1\r\n" : "POST");
+        assert_string_equal(fx.told, "");
+        expect_status("431");
+        done();
+    }
+}
+
+static void test_slow_header_is_told(void **state)
+{
+    (void)state;
+    open_default();
+    feed("POST /told HTTP/1.1\r\nX-Scope-OrgID: t\r\n");
+    later(11 * NS_PER_S);
+    told(HTTP_REFUSED_SLOW_HEADER, "408", "/told? t ");
+}
+
+static void test_refused_body_is_told(void **state)
+{
+    (void)state;
+    const struct str head = STR("POST /told HTTP/1.1\r\nHost: a\r\nX-Scope-OrgID: t\r\n");
+    open_default();
+    feed_str(head);
+    feed("Content-Length: 9\r\n\r\nhalf");
+    later(31 * NS_PER_S);
+    told(HTTP_REFUSED_SLOW_BODY, "408", "/told? t half");
+    open_default();
+    feed_str(head);
+    feed("Transfer-Encoding: chunked\r\n\r\n4\r\nhalfx");
+    told(HTTP_REFUSED_BAD_BODY, "400", "/told? t half");
 }
 
 /* ---- bodies ---- */
@@ -829,6 +906,9 @@ int main(void)
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_header_limits),
         cmocka_unit_test(test_endless_empty_lines),
+        cmocka_unit_test(test_refused_header_is_told),
+        cmocka_unit_test(test_slow_header_is_told),
+        cmocka_unit_test(test_refused_body_is_told),
         cmocka_unit_test(test_body_limit),
         cmocka_unit_test(test_chunked_body_limit),
         cmocka_unit_test(test_framing_without_data),

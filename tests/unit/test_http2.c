@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "http2_client.h"
 #include "http_mem.h"
 
@@ -17,7 +18,8 @@ static struct fixture {
     struct conn *c;
     struct http_request *held[STREAMS];
     int n_held;
-    struct buf large; /* what /large answers */
+    struct buf large;           /* what /large answers */
+    int refused[HTTP_REFUSALS]; /* told to their routes */
 } fx;
 
 static void on_echo(struct http_request *rq, void *ctx)
@@ -39,6 +41,13 @@ static void on_hold(struct http_request *rq, void *ctx)
 {
     (void)ctx;
     fx.held[fx.n_held++] = rq;
+}
+
+static void on_refused(struct http_request *rq, enum http_refusal why, const struct error *err)
+{
+    assert_true(str_eq(http_header_get(rq, STR("host")), STR("there")));
+    assert_true(err->len > 0);
+    fx.refused[why]++;
 }
 
 static void on_abandon(struct http_request *rq, void *ctx)
@@ -74,8 +83,8 @@ static void on_trailers(struct http_request *rq, void *ctx)
 static const struct http_route routes[] = {
     {HTTP_M_POST, "/echo", "echo", on_echo, NULL, true, NULL, 0},
     {HTTP_M_POST, "/small", "small", on_echo, NULL, true, NULL, 10},
-    {HTTP_M_GET, "/what", "what", on_what, NULL, true, NULL, 0},
-    {HTTP_M_GET | HTTP_M_POST, "/hold", "hold", on_hold, NULL, true, NULL, 0},
+    {HTTP_M_GET, "/what", "what", on_what, NULL, true, NULL, 0, on_refused},
+    {HTTP_M_GET | HTTP_M_POST, "/hold", "hold", on_hold, NULL, true, NULL, 0, on_refused},
     {HTTP_M_GET, "/abandon", "abandon", on_abandon, NULL, true, NULL, 0},
     {HTTP_M_GET, "/large", "large", on_large, NULL, true, NULL, 0},
     {HTTP_M_POST, "/trailers", "trailers", on_trailers, NULL, true, NULL, 0},
@@ -596,6 +605,7 @@ static void test_reset_while_handled(void **state)
 static void test_rapid_reset(void **state)
 {
     (void)state;
+    double before = metric_get(M_STREAMS_REFUSED, STR("requests"));
     open_default();
     for (int i = 0; i < 500; i++) {
         int32_t id = submit("GET", "/hold", NULL, NULL);
@@ -606,6 +616,8 @@ static void test_rapid_reset(void **state)
             assert_int_equal(seen_of(id)->code, NGHTTP2_REFUSED_STREAM);
     }
     assert_int_equal(fx.n_held, 100);
+    assert_int_equal(fx.refused[HTTP_REFUSED_STREAM], 400);
+    assert_true(metric_get(M_STREAMS_REFUSED, STR("requests")) == before + 400);
     for (int i = 0; i < 100; i++)
         reply_held(i, "late");
     talk();
@@ -749,6 +761,7 @@ static void test_header_limits(void **state)
     talk();
     expect(1, 431, NULL);
     expect(3, 431, NULL);
+    assert_int_equal(fx.refused[HTTP_REFUSED_HEADER], 2);
     expect(5, 200, NULL);
     /* One long field in the table, named again and again by one byte each. */
     size_t n = 0;
