@@ -3,7 +3,7 @@
  * Writing sorts by node with a radix sort (only as many passes as the largest node needs), so that
  * differences are small; samples with spans or traces are rare and sorted by comparison. Reading
  * one type runs two cursors in step, nodes and values, and never allocates. */
-#include "model/samples.h"
+#include "model/samples_int.h"
 
 enum { FLAG_SPANS = 1, FLAG_TRACES = 2, RADIX_BITS = 11, FEW = 64 };
 
@@ -19,8 +19,7 @@ static int cmp_samples(const void *pa, const void *pb)
     return (a->trace_lo > b->trace_lo) - (a->trace_lo < b->trace_lo);
 }
 
-/* keys are node << 32 | index; two arrays take turns. Returns the sorted one. */
-static uint64_t *radix_sort(uint64_t *keys, uint64_t *other, uint32_t n, uint32_t largest)
+uint64_t *samples_radix_sort(uint64_t *keys, uint64_t *other, uint32_t n, uint32_t largest)
 {
     for (unsigned shift = 32; shift < 64 && (largest >> (shift - 32)) != 0; shift += RADIX_BITS) {
         uint32_t at[1 << RADIX_BITS] = {0}, sum = 0;
@@ -74,7 +73,7 @@ static uint32_t *sorted_order(struct sample_in *v, uint32_t n, bool plain, struc
         keys[i] = (uint64_t)v[i].node << 32 | i;
         largest = MAX(largest, v[i].node);
     }
-    keys = n <= FEW ? insertion_sort(keys, n) : radix_sort(keys, other, n, largest);
+    keys = n <= FEW ? insertion_sort(keys, n) : samples_radix_sort(keys, other, n, largest);
     for (uint32_t i = 0; i < n; i++)
         order[i] = (uint32_t)keys[i];
     return order;
@@ -105,53 +104,19 @@ static enum status merge_equal(struct sample_in *v, uint32_t *order, uint32_t *n
     return ST_OK;
 }
 
-static uint64_t gcd(uint64_t a, uint64_t b)
-{
-    while (b) {
-        uint64_t t = a % b;
-        a = b;
-        b = t;
-    }
-    return a;
-}
-
-/* A column goes to its place with its length before it: written behind a gap of the most a length
- * can need, then moved up. */
-struct column {
-    size_t at;
-};
-
-static struct column column_begin(struct buf *out)
-{
-    struct column c = {out->n};
-    if (buf_reserve(out, VARINT_MAX))
-        out->n += VARINT_MAX;
-    return c;
-}
-
-static void column_end(struct buf *out, struct column c)
-{
-    if (out->failed)
-        return;
-    size_t bytes = out->n - c.at - VARINT_MAX;
-    size_t head = varint_put((uint8_t *)out->p + c.at, bytes);
-    memmove(out->p + c.at + head, out->p + c.at + VARINT_MAX, bytes);
-    out->n = c.at + head + bytes;
-}
-
 static void put_values(
     struct buf *out, const struct sample_in *v, const uint32_t *order, uint32_t n, uint32_t type)
 {
     uint64_t unit = 0;
     for (uint32_t i = 0; i < n && unit != 1; i++)
-        unit = gcd((uint64_t)v[order[i]].values[type], unit);
+        unit = samples_gcd((uint64_t)v[order[i]].values[type], unit);
     buf_uvarint(out, unit);
-    struct column c = column_begin(out);
+    struct samples_column c = samples_column_begin(out);
     for (uint32_t i = 0; i < n; i++) {
         uint64_t value = (uint64_t)v[order[i]].values[type];
         buf_uvarint(out, unit > 1 ? value / unit : value);
     }
-    column_end(out, c);
+    samples_column_end(out, c);
 }
 
 /* Ids (spans or traces) by first appearance: a table and a column of references. Neighbours repeat,
@@ -190,10 +155,10 @@ static enum status put_ids(struct buf *out, const struct sample_in *v, const uin
             buf_u64le(out, t.ids[i][0]);
         buf_u64le(out, t.ids[i][1]);
     }
-    struct column c = column_begin(out);
+    struct samples_column c = samples_column_begin(out);
     for (uint32_t i = 0; i < n; i++)
         buf_uvarint(out, refs[i]);
-    column_end(out, c);
+    samples_column_end(out, c);
     return ST_OK;
 }
 
@@ -211,12 +176,12 @@ enum status samples_encode(struct sample_in *v, uint32_t *n, uint32_t n_types,
     TRY(merge_equal(v, order, n, n_types, ret_totals, err));
     buf_uvarint(out, *n);
     buf_uvarint(out, n_types << 2 | (any_span ? FLAG_SPANS : 0) | (any_trace ? FLAG_TRACES : 0));
-    struct column c = column_begin(out);
+    struct samples_column c = samples_column_begin(out);
     for (uint32_t i = 0, last = 0; i < *n; i++) {
         buf_uvarint(out, v[order[i]].node - last);
         last = v[order[i]].node;
     }
-    column_end(out, c);
+    samples_column_end(out, c);
     for (uint32_t k = 0; k < n_types; k++)
         put_values(out, v, order, *n, k);
     if (any_span)
@@ -238,11 +203,6 @@ struct reader {
     struct cursor rest; /* behind the node column */
 };
 
-static struct cursor take_column(struct cursor *c)
-{
-    return cursor_make(cursor_bytes(c, cursor_uvarint(c)));
-}
-
 static enum status bad(struct error *err)
 {
     FAIL(err, ST_DATA_LOSS, "damaged samples");
@@ -255,7 +215,7 @@ static enum status reader_open(
     uint64_t n = cursor_uvarint(&c);
     uint64_t head = cursor_uvarint(&c);
     r->flags = head & (FLAG_SPANS | FLAG_TRACES);
-    r->nodes = take_column(&c);
+    r->nodes = samples_column_take(&c);
     r->rest = c;
     /* every sample has at least one byte in the node column */
     if (c.bad || n > cursor_left(&r->nodes) || head >> 2 > n_types)
@@ -271,7 +231,7 @@ static struct cursor reader_type(struct reader *r, uint32_t type, uint64_t *ret_
     struct cursor values = {0};
     for (uint32_t k = 0; k <= type; k++) {
         *ret_unit = cursor_uvarint(&r->rest);
-        values = take_column(&r->rest);
+        values = samples_column_take(&r->rest);
     }
     return values;
 }
@@ -310,7 +270,7 @@ static enum status decode_ids(
     if (m > cursor_left(&r->rest) / width)
         return bad(err);
     struct str table = cursor_bytes(&r->rest, m * width);
-    struct cursor refs = take_column(&r->rest);
+    struct cursor refs = samples_column_take(&r->rest);
     for (uint32_t i = 0; i < r->n; i++) {
         uint64_t ref = cursor_uvarint(&refs);
         if (ref > m)
@@ -492,7 +452,7 @@ static bool ids_ok(struct reader *r, uint64_t width)
     if (m > cursor_left(&r->rest) / width)
         return false;
     cursor_bytes(&r->rest, m * width);
-    struct cursor refs = take_column(&r->rest);
+    struct cursor refs = samples_column_take(&r->rest);
     for (uint32_t i = 0; i < r->n; i++)
         if (cursor_uvarint(&refs) > m)
             return false;

@@ -3,8 +3,8 @@
  * The whole of it passed its checksum, but a file may have been written by something else: counts
  * are bounded by the bytes that are left, sections follow each other from the head to the
  * directory, every slot has its rows and samples and lies in one hour of the block's range, every
- * roll-up is about types and slots that are there. Version 1 had six sections per dataset, without
- * kinds, and one hour.
+ * roll-up is about types and slots that are there. Version 2 did not name the types; version 1 had
+ * six sections per dataset, without kinds, and one hour.
  *
  * Everything is kept in the block's memory. ST_DATA_LOSS without words: the caller has them. */
 #include "store/block_int.h"
@@ -31,10 +31,12 @@ const char *const block_kind_names[BLOCK_KINDS] = {
     [BLOCK_NAMES] = "names",
     [BLOCK_TREE] = "tree",
     [BLOCK_FUNCTIONS] = "functions",
+    [BLOCK_STACKED] = "stacked",
 };
 
 struct reader {
     struct block *b;
+    uint8_t version;
     struct cursor c;
     uint64_t at, end; /* where the next section begins, where the last one ends */
     struct error *err;
@@ -82,6 +84,15 @@ const struct block_section *block_section(
             return s;
     }
     return NULL;
+}
+
+void block_type_name(const struct symtab *sym, const uint32_t ids[PART_TYPE_IDS], struct buf *out)
+{
+    for (uint32_t i = 0; i < PART_TYPE_IDS; i++) {
+        if (i)
+            buf_byte(out, ':');
+        buf_str(out, sym_string(sym, ids[i]));
+    }
 }
 
 static enum status make_units(struct reader *r, struct block_dataset *bd)
@@ -156,7 +167,7 @@ static enum status dataset_v1(struct reader *r, struct block_dataset *bd)
     return take_slots(r, bd) ? ST_OK : ST_DATA_LOSS;
 }
 
-/* Version 2 */
+/* Version 2 and 3 */
 
 static enum status read_slots(struct reader *r, struct block_dataset *bd)
 {
@@ -182,12 +193,18 @@ static enum status read_types(struct reader *r, struct block_dataset *bd)
         return ST_DATA_LOSS;
     uint32_t(*types)[PART_TYPE_IDS] = arena_zalloc(
         &r->b->memory, (ru->n_types + (size_t)1) * sizeof *types);
-    if (!types)
+    uint32_t *names = ARENA_ZARRAY(&r->b->memory, uint32_t, ru->n_types);
+    if (!types || !names)
         return no_memory(r);
-    for (uint32_t i = 0; i < ru->n_types; i++)
+    for (uint32_t i = 0; i < ru->n_types; i++) {
         for (uint32_t k = 0; k < PART_TYPE_IDS; k++)
             types[i][k] = (uint32_t)at_most(&r->c, UINT32_MAX);
+        names[i] = r->version > 2 ? (uint32_t)at_most(&r->c, UINT32_MAX) : 0;
+        if (r->version > 2 && names[i] >= r->b->n_type_names)
+            return ST_DATA_LOSS;
+    }
     ru->types = types;
+    bd->type_names = r->version > 2 ? names : NULL;
     return ST_OK;
 }
 
@@ -280,20 +297,20 @@ static enum status dataset_v2(struct reader *r, struct block_dataset *bd)
     return is_complete(bd) ? find_rollups(r, bd) : ST_DATA_LOSS;
 }
 
-static enum status read_sources(struct reader *r)
+static enum status read_strings(struct reader *r, struct str **ret_v, uint32_t *ret_n)
 {
-    struct block *b = r->b;
-    if (!count(r, 1, &b->n_sources))
+    struct arena *memory = &r->b->memory;
+    if (!count(r, 1, ret_n))
         return ST_DATA_LOSS;
-    b->sources = ARENA_ZARRAY(&b->memory, struct str, b->n_sources);
-    if (!b->sources)
+    *ret_v = ARENA_ZARRAY(memory, struct str, *ret_n);
+    if (!*ret_v)
         return no_memory(r);
-    for (uint32_t i = 0; i < b->n_sources; i++)
-        b->sources[i] = arena_str(&b->memory, cursor_bytes(&r->c, cursor_uvarint(&r->c)));
+    for (uint32_t i = 0; i < *ret_n; i++)
+        (*ret_v)[i] = arena_str(memory, cursor_bytes(&r->c, cursor_uvarint(&r->c)));
     return ST_OK;
 }
 
-static enum status read_datasets(struct reader *r, uint8_t version)
+static enum status read_datasets(struct reader *r)
 {
     struct block *b = r->b;
     uint32_t n;
@@ -305,7 +322,7 @@ static enum status read_datasets(struct reader *r, uint8_t version)
     for (; b->n_datasets < n;) {
         struct block_dataset *bd = &b->datasets[b->n_datasets];
         bd->block = b;
-        TRY(version == 1 ? dataset_v1(r, bd) : dataset_v2(r, bd));
+        TRY(r->version == 1 ? dataset_v1(r, bd) : dataset_v2(r, bd));
         TRY(make_units(r, bd));
         mutex_init(&bd->lock, "store.block_dataset", RANK_BLOCK);
         b->n_datasets++;
@@ -316,13 +333,15 @@ static enum status read_datasets(struct reader *r, uint8_t version)
 enum status block_directory_parse(
     struct block *b, uint8_t version, struct str bytes, uint64_t at, struct error *err)
 {
-    struct reader r = {b, cursor_make(bytes), BLOCK_HEAD_BYTES, at, err};
+    struct reader r = {b, version, cursor_make(bytes), BLOCK_HEAD_BYTES, at, err};
     b->tenant = arena_str(&b->memory, cursor_bytes(&r.c, cursor_uvarint(&r.c)));
     b->time_min = cursor_svarint(&r.c);
     b->time_max = cursor_svarint(&r.c);
     b->seq_max = cursor_uvarint(&r.c);
     if (version > 1)
-        TRY(read_sources(&r));
-    TRY(read_datasets(&r, version));
+        TRY(read_strings(&r, &b->sources, &b->n_sources));
+    if (version > 2)
+        TRY(read_strings(&r, &b->type_names, &b->n_type_names));
+    TRY(read_datasets(&r));
     return r.c.bad || cursor_left(&r.c) || r.at != r.end ? ST_DATA_LOSS : ST_OK;
 }

@@ -44,6 +44,7 @@ enum block_kind {
     BLOCK_NAMES,     /* that trees and function tables use; in chunks */
     BLOCK_TREE,      /* of a type and some slots; in chunks */
     BLOCK_FUNCTIONS, /* of a type and some slots */
+    BLOCK_STACKED,   /* samples of a slot, stack by stack */
     BLOCK_KINDS
 };
 extern const char *const block_kind_names[BLOCK_KINDS];
@@ -119,6 +120,7 @@ struct block_dataset {
     uint64_t n_rows, n_series, n_samples;
     struct part_slot *slots;
     struct part_rollups rollups;
+    const uint32_t *type_names;     /* per type: of the block's; NULL where the file has none */
     struct block_section *sections; /* as in the file */
     uint32_t n_slots, n_sections;
     struct mutex lock;        /* one thread loads, the others wait for it */
@@ -147,6 +149,8 @@ static inline uint32_t block_n_units(const struct block_dataset *bd)
 /* block_directory.c. NULL: it has none. */
 const struct block_section *block_section(
     const struct block_dataset *bd, enum block_kind kind, uint32_t type, uint32_t slot);
+/* Appends name:type:unit:period type:period unit. */
+void block_type_name(const struct symtab *sym, const uint32_t ids[PART_TYPE_IDS], struct buf *out);
 
 struct block {
     _Atomic uint32_t refs;
@@ -162,6 +166,8 @@ struct block {
     struct str tenant;
     struct str *sources; /* paths of the blocks that it was merged from; of an epoch: none */
     uint32_t n_sources;
+    struct str *type_names; /* name:type:unit:period type:period unit; before version 3 none */
+    uint32_t n_type_names;
     struct block_dataset *datasets;
     uint32_t n_datasets;
     struct arena memory; /* of the directory */
@@ -244,6 +250,10 @@ enum status block_load(
 enum status block_load_rows(const struct block_dataset *bd, uint32_t slot, bool samples,
     const struct part *base, struct block_rows **ret_rows, struct error *err);
 void block_rows_free(struct block_rows *rows);
+/* block_stacked.c: appends to `samples` the bytes of the slot's rows that the section of stacks
+ * has, and points the rows to them. Other rows are left as they are. ST_DATA_LOSS without words. */
+enum status block_load_stacked(const struct block_dataset *bd, uint32_t slot, struct part *p,
+    struct buf *samples, struct error *err);
 
 /* block_chunks.c */
 enum status block_chunks_open(const struct block_dataset *bd, const struct block_section *s,

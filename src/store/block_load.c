@@ -1,7 +1,8 @@
 /* From sections to parts in memory, the same form as the head's, so that queries know only parts.
  *
  *     strings, series, seen [, symbols, nodes] ─► a dataset without rows
- *     rows [, samples] of a slot ─► a part that borrows symbols and series of such a dataset
+ *     rows [, samples and stacks] of a slot ─► a part that borrows symbols and series of such a
+ * dataset
  *
  * Checksums were compared when a section was read; what is decoded here is still checked, because a
  * file may have been written by something else. What is returned never changes afterwards. Rows
@@ -210,15 +211,23 @@ static bool row_columns(struct cursor *c, struct part *p, uint32_t n)
     return row_totals(c, p, n);
 }
 
-/* Rows take their bytes from the section in their order. */
+/* Rows with samples of their own take their bytes from the section in their order; those with none
+ * have them stack by stack. */
 static enum status load_samples(
     struct block_rows *rows, const struct block_dataset *bd, uint32_t slot, struct error *err)
 {
     TRY(block_section_read(bd, block_section(bd, BLOCK_SAMPLES, 0, slot), &rows->samples, err));
-    struct str all = buf_view(&rows->samples);
+    size_t own = rows->samples.n;
+    enum status st = block_load_stacked(bd, slot, &rows->part, &rows->samples, err);
+    if (st == ST_DATA_LOSS)
+        return damaged(bd, "the samples", err);
+    TRY(st);
+    struct str all = str_make(rows->samples.p, own);
     for (uint32_t i = 0; i < rows->part.rows.n; i++) {
         struct part_row *r = SEGVEC_AT(&rows->part.rows, struct part_row, i);
-        if (r->n_bytes > all.n)
+        if (r->bytes)
+            continue;
+        if (r->n_bytes == 0 || r->n_bytes > all.n)
             return damaged(bd, "the samples", err);
         r->bytes = (const uint8_t *)all.p;
         all = str_skip(all, r->n_bytes);

@@ -9,8 +9,12 @@
 #include "store/block_writer_int.h"
 
 #include "base/mem.h"
+#include "model/stack_group.h"
 
 #define MERGE_BYTES ((size_t)256 << 20)
+/* Of the samples that a day's block has stack by stack, so many at a time: their scratch is at most
+ * a quarter of the bound. */
+enum { BYTES_PER_GROUP_SAMPLE = 256, GROUP_SAMPLES_LEAST = 1 << 13 };
 
 struct merge {
     const struct block_merge *rq;
@@ -114,6 +118,9 @@ enum status block_merge(
     for (uint32_t i = 0; i < rq->n_sources; i++)
         sources[i] = str_from(rq->sources[i]->path);
     enum status st = block_writer_begin(&m.w, rq->to, &place, err);
+    if (rq->level == BLOCK_24H)
+        m.w.group_samples = (uint32_t)MIN(
+            MAX(m.most / BYTES_PER_GROUP_SAMPLE, GROUP_SAMPLES_LEAST), STACK_GROUP_SAMPLES_MAX);
     if (st == ST_OK)
         st = add_all(&m);
     forget(&m);

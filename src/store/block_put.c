@@ -1,6 +1,6 @@
 /* A dataset becomes sections of a block.
  *
- *     strings · series · seen · symbols · nodes · rows and samples of each slot · roll-ups
+ *     strings · series · seen · symbols · nodes · stacks, rows and samples of each slot · roll-ups
  *
  * Rows are written slot by slot, a slot being an hour that has any, by series and time, as columns,
  * so that they compress, and so that a question about an hour of a large block reads that hour. */
@@ -8,6 +8,8 @@
 
 #include "base/mem.h"
 #include "store/frame_int.h"
+
+enum { RAW_MAX = 1 << 30 };
 
 static int cmp_row_keys(const void *pa, const void *pb)
 {
@@ -25,6 +27,7 @@ static void sort_rows(const struct part *p, uint32_t n, struct row_keys *keys)
 {
     keys->v = mem_new(n * sizeof *keys->v);
     keys->slots = mem_new((n + (size_t)1) * sizeof *keys->slots);
+    keys->stacked = mem_new(n + (size_t)1);
     keys->n = n;
     for (uint32_t i = 0; i < n; i++) {
         const struct part_row *r = part_row(p, i);
@@ -38,8 +41,8 @@ static void sort_rows(const struct part *p, uint32_t n, struct row_keys *keys)
 }
 
 /* One column after the other; a series keeps how many totals its rows have. */
-static void put_row_columns(
-    struct buf *out, const struct part *p, const struct row_key *keys, uint32_t n)
+static void put_row_columns(struct buf *out, const struct part *p, const struct row_key *keys,
+    const uint8_t *stacked, uint32_t n)
 {
     uint64_t last = 0;
     buf_uvarint(out, n);
@@ -52,7 +55,7 @@ static void put_row_columns(
     for (uint32_t i = 0; i < n; last = part_row(p, keys[i++].row)->seq)
         buf_svarint(out, (int64_t)(part_row(p, keys[i].row)->seq - last));
     for (uint32_t i = 0; i < n; i++)
-        buf_uvarint(out, part_row(p, keys[i].row)->n_bytes);
+        buf_uvarint(out, stacked[i] ? 0 : part_row(p, keys[i].row)->n_bytes);
     for (uint32_t i = 0; i < n; i++)
         buf_uvarint(out, part_row(p, keys[i].row)->n_samples);
     for (uint32_t i = 0; i < n; i++) {
@@ -62,25 +65,25 @@ static void put_row_columns(
     }
 }
 
-static void put_samples(
-    struct buf *out, const struct part *p, const struct row_key *keys, uint32_t n)
+static void put_samples(struct buf *out, const struct part *p, const struct row_key *keys,
+    const uint8_t *stacked, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         const struct part_row *r = part_row(p, keys[i].row);
-        buf_add(out, r->bytes, r->n_bytes);
+        buf_add(out, r->bytes, stacked[i] ? 0 : r->n_bytes);
     }
 }
 
-static enum status put_slot(
-    struct block_writer *w, const struct part *p, const struct row_keys *keys, uint32_t slot)
+static enum status put_slot(struct block_writer *w, const struct part *p,
+    const struct row_keys *keys, const struct part_types *types, uint32_t slot)
 {
-    const struct row_key *v = keys->v + keys->slots[slot];
-    uint32_t n = keys->slots[slot + 1] - keys->slots[slot];
+    uint32_t first = keys->slots[slot], n = keys->slots[slot + 1] - first;
+    TRY(block_put_stacked(w, p, keys, types, slot));
     buf_clear(&w->raw);
-    put_row_columns(&w->raw, p, v, n);
+    put_row_columns(&w->raw, p, keys->v + first, keys->stacked + first, n);
     TRY(block_put_section(w, &(struct block_about){BLOCK_ROWS, 0, slot, 1}));
     buf_clear(&w->raw);
-    put_samples(&w->raw, p, v, n);
+    put_samples(&w->raw, p, keys->v + first, keys->stacked + first, n);
     return block_put_section(w, &(struct block_about){BLOCK_SAMPLES, 0, slot, 1});
 }
 
@@ -144,6 +147,20 @@ static void put_slot_entry(
     w->time_max = MAX(w->time_max, s.time_max);
 }
 
+/* Its five ids in the dataset, and which of the block's names it has. */
+static void put_type(struct block_writer *w, const struct part *p, const uint32_t *ids)
+{
+    struct buf text;
+    buf_init(&text, RAW_MAX);
+    block_type_name(&p->sym, ids, &text);
+    uint32_t name = rollup_names_id(&w->type_names, buf_view(&text));
+    for (uint32_t k = 0; k < PART_TYPE_IDS; k++)
+        buf_uvarint(&w->directory, ids[k]);
+    buf_uvarint(&w->directory, name);
+    w->directory.failed |= text.failed || name == SYM_NONE;
+    buf_done(&text);
+}
+
 static void put_entry(struct block_writer *w, const struct part *p, const struct row_keys *keys,
     const struct part_types *types)
 {
@@ -156,8 +173,7 @@ static void put_entry(struct block_writer *w, const struct part *p, const struct
         put_slot_entry(w, p, keys, i);
     buf_uvarint(d, types->n);
     for (uint32_t i = 0; i < types->n; i++)
-        for (uint32_t k = 0; k < PART_TYPE_IDS; k++)
-            buf_uvarint(d, types->ids[i][k]);
+        put_type(w, p, types->ids[i]);
     buf_uvarint(d, w->n_sections);
     buf_str(d, buf_view(&w->sections));
     w->n_datasets++;
@@ -168,7 +184,7 @@ static enum status put_sections(struct block_writer *w, const struct dataset *ds
 {
     TRY(put_symbols(w, ds, keys));
     for (uint32_t i = 0; i < keys->n_slots; i++)
-        TRY(put_slot(w, &ds->part, keys, i));
+        TRY(put_slot(w, &ds->part, keys, types, i));
     return block_put_rollups(w, &ds->part, keys, types);
 }
 
@@ -188,5 +204,6 @@ enum status block_put_dataset(struct block_writer *w, const struct dataset *ds, 
     part_types_done(&types);
     mem_free(keys.v);
     mem_free(keys.slots);
+    mem_free(keys.stacked);
     return st;
 }

@@ -17,7 +17,7 @@
 #include "base/varint.h"
 
 enum { DIRECTORY_BYTES_MAX = 1 << 28, SECTION_RAW_MAX = 1 << 30 };
-enum { VERSION_FIRST = 1, VERSION = 2 };
+enum { VERSION_FIRST = 1, VERSION = 3 };
 static const char head_magic[7] = {'E', 'F', 'B', 'L', 'K', 0, 0};
 static const char foot_magic[8] = {'E', 'F', 'B', 'L', 'K', 'E', 'N', 'D'};
 

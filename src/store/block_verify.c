@@ -66,6 +66,21 @@ static enum status verify_slot(struct verifier *v, uint32_t slot)
     return ST_OK;
 }
 
+static enum status verify_type_names(struct verifier *v)
+{
+    const struct block_dataset *bd = v->bd;
+    struct buf text;
+    bool same = true;
+    buf_init(&text, GIB);
+    for (uint32_t i = 0; bd->type_names && i < bd->rollups.n_types; i++) {
+        buf_clear(&text);
+        block_type_name(&v->stacks->sym, bd->rollups.types[i], &text);
+        same = same && str_eq(buf_view(&text), bd->block->type_names[bd->type_names[i]]);
+    }
+    buf_done(&text);
+    return same ? ST_OK : wrong(bd, "the name of a type", v->err);
+}
+
 /* Kinds that this version does not know: their checks at least. */
 static enum status verify_unknown(struct verifier *v)
 {
@@ -96,6 +111,8 @@ static enum status verify_dataset(
         st = verify_slot(&v, i);
     if (st == ST_OK)
         st = rollups_verify(bd, &ds->part, err);
+    if (st == ST_OK)
+        st = verify_type_names(&v);
     if (st == ST_OK)
         st = verify_unknown(&v);
     dataset_free(ds);

@@ -11,9 +11,12 @@ struct block_writer {
     struct fs_file *file;
     uint64_t at; /* where the next bytes go */
     enum block_level level;
+    uint32_t group_samples; /* at most so many are written stack by stack together; 0: none are */
     struct buf raw, packed;
     struct buf sections;  /* entries of the dataset at hand */
     struct buf directory; /* entries of the datasets before it */
+    struct arena type_names_arena;
+    struct rollup_names type_names; /* of all datasets so far */
     ZSTD_CCtx *zstd;
     uint32_t n_sections, n_datasets;
     int64_t time_min, time_max;
@@ -61,6 +64,7 @@ struct row_keys {
     uint32_t n;
     uint32_t *slots; /* where each begins, and n */
     uint32_t n_slots;
+    uint8_t *stacked; /* 1: the row's samples are in the section of stacks */
 };
 
 /* rollup_put.c: the profile types of a part, their entries in the directory, and what is summed of
@@ -73,6 +77,9 @@ struct part_types {
 };
 enum status part_types_find(const struct part *p, struct part_types *ret, struct error *err);
 void part_types_done(struct part_types *t);
+/* block_stacked.c: the slot's section of stacks, if it is to have one; marks the rows in it. */
+enum status block_put_stacked(struct block_writer *w, const struct part *p,
+    const struct row_keys *keys, const struct part_types *types, uint32_t slot);
 enum status block_put_rollups(struct block_writer *w, const struct part *p,
     const struct row_keys *keys, const struct part_types *types);
 

@@ -15,7 +15,7 @@
 #include "model/function_table.h"
 #include "store/rollup_int.h"
 
-enum { RAW_MAX = 1 << 30, TREE_BYTES_MAX = 1 << 30, GROUP_HOURS = 6, ENTRIES_PER_NODE = 4 };
+enum { RAW_MAX = 1 << 30, TREE_BYTES_MAX = 1 << 30, GROUP_HOURS = 6, ENTRIES_PER_NODE = 16 };
 
 /* Types */
 

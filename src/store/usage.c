@@ -3,8 +3,8 @@
  *     view ─► each block ─► its services ─► their types ─► rows, by the key that was asked for
  *                    └────► tenants, levels, days ─► forecast
  *
- * The directories of blocks are in memory, so nothing is read; only the names of types are strings
- * of the labels, which the block cache loads, and only when types are asked for.
+ * The directories of blocks are in memory, so nothing is read. Only those of blocks before version
+ * 3 do not name their types: when types are asked for, the block cache loads their labels.
  *
  *   1. The rows and `other` add up to the bytes of the blocks, the levels do, the tenants do.
  *   2. At most USAGE_ROWS_MAX rows are told apart; what comes later is `other`. Memory is the
@@ -162,14 +162,13 @@ static struct str type_name(
 {
     struct buf text;
     buf_init(&text, TYPE_BYTES_MAX);
-    for (uint32_t i = 0; i < PART_TYPE_IDS; i++)
-        buf_printf(&text, "%s%.*s", i ? ":" : "", STR_ARG(sym_string(&labels->sym, ids[i])));
+    block_type_name(&labels->sym, ids, &text);
     struct str name = text.failed ? STR_EMPTY : arena_str(arena, buf_view(&text));
     buf_done(&text);
     return name.p ? name : STR_EMPTY;
 }
 
-/* Adds `it` once per type of the dataset. Without labels they have no names. */
+/* Adds `it` once per type of the dataset. Without labels, of old blocks, they have no names. */
 static enum status add_types(struct usage_build *b, const struct block_dataset *bd,
     const struct part *labels, struct item *it, struct error *err)
 {
@@ -187,8 +186,10 @@ static enum status add_types(struct usage_build *b, const struct block_dataset *
     struct division shared = {.whole = it->bytes - all_own, .weights = all_own ? all_own : n};
     for (uint32_t i = 0; i < n; i++) {
         struct item one = *it;
-        one.key[USAGE_TYPE] = labels ? type_name(&b->scratch, labels, bd->rollups.types[i])
-                                     : STR_EMPTY;
+        if (bd->type_names)
+            one.key[USAGE_TYPE] = bd->block->type_names[bd->type_names[i]];
+        else if (labels)
+            one.key[USAGE_TYPE] = type_name(&b->scratch, labels, bd->rollups.types[i]);
         one.bytes = own[i] + next_share(&shared, all_own ? own[i] : 1);
         TRY(add_row(b, &one, err));
     }
@@ -202,11 +203,13 @@ static enum status add_dataset(
         TRY(b->q->alive(b->q->ctx, err));
     if (!(b->q->by & 1u << USAGE_TYPE))
         return add_row(b, it, err);
+    arena_reset(&b->scratch);
+    if (bd->type_names)
+        return add_types(b, bd, NULL, it, err);
     struct block_unit *labels = &bd->units[UNIT_LABELS];
     enum status st = block_cache_acquire(b->cache, labels, err);
     if (st != ST_OK && st != ST_DATA_LOSS)
         return st;
-    arena_reset(&b->scratch);
     bool named = st == ST_OK;
     st = add_types(b, bd, named ? block_unit_part(labels) : NULL, it, err);
     if (named)

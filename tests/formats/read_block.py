@@ -19,7 +19,8 @@ XXHASH.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 ZSTD = ctypes.CDLL("libzstd.so.1")
 ZSTD.ZSTD_decompress.restype = ctypes.c_size_t
 ZSTD.ZSTD_decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
-KINDS = ["strings", "series", "rows", "symbols", "nodes", "samples", "seen", "timeline", "names", "tree", "functions"]
+KINDS = ["strings", "series", "rows", "symbols", "nodes", "samples", "seen", "timeline", "names", "tree", "functions",
+         "stacked"]
 HOUR = 3600 * 10**9
 SPANS = [HOUR, 6 * HOUR, 24 * HOUR]
 
@@ -138,13 +139,16 @@ class Slot:
 
 
 class Dataset:
-    def __init__(self, c, data, at, version):
+    def __init__(self, c, data, at, version, type_names):
         self.service = c.string()
-        self.types = []
+        self.types, self.type_names = [], None
         if version > 1:
             self.n_series = c.uvarint()
             self.slots = [Slot(c) for _ in range(c.uvarint())]
-            self.types = [[c.uvarint() for _ in range(5)] for _ in range(c.uvarint())]
+            types = [[c.uvarint() for _ in range(5 + (version > 2))] for _ in range(c.uvarint())]
+            self.types = [t[:5] for t in types]
+            if version > 2:
+                self.type_names = [type_names[t[5]] for t in types]
             n = c.uvarint()
         else:
             slot = Slot.__new__(Slot)
@@ -222,6 +226,7 @@ class Dataset:
 
     def decode_rows(self, index, slot):
         c, samples = Cursor(self.only("rows", index)), Cursor(self.only("samples", index))
+        stacked = {}  # row: its samples
         n = c.uvarint()
         columns = {}
         for name, read in [("series", c.uvarint), ("time", c.svarint), ("seq", c.svarint)]:
@@ -231,12 +236,19 @@ class Dataset:
                 columns[name].append(last)
         sizes = [c.uvarint() for _ in range(n)]
         counts = [c.uvarint() for _ in range(n)]
+        for s in self.all("stacked"):
+            if s.slot == index:
+                stacked = self.decode_stacked(Cursor(s.raw), counts)
+        need(set(stacked) == {i for i in range(n) if sizes[i] == 0}, "rows without samples")
         rows = []
         for i in range(n):
             series = self.series[columns["series"][i]]
             totals = [c.uvarint() for _ in series["types"]]
+            if i in stacked:
+                need([sum(v) for v in zip(*(s[1] for s in stacked[i]))] == totals, "a total")
+            mine = stacked[i] if i in stacked else self.decode_samples(samples.bytes(sizes[i]), totals)
             row = {"series": series, "id": columns["series"][i], "time": columns["time"][i], "seq": columns["seq"][i], "slot": index,
-                   "totals": totals, "samples": self.decode_samples(samples.bytes(sizes[i]), totals)}
+                   "totals": totals, "samples": mine}
             need(len(row["samples"]) == counts[i], "the number of samples of a row")
             rows.append(row)
         c.done()
@@ -264,6 +276,39 @@ class Dataset:
         c.done()
         return list(zip(nodes, zip(*values) if values else [()] * n, spans, traces))
 
+    def decode_stacked(self, c, counts):
+        """{row: [(node, values, 0, 0), …]} of all groups."""
+        out = {}
+        while c.at < len(c.data):
+            numbers, lowest = [], 0
+            for _ in range(c.uvarint()):
+                numbers.append(lowest + c.uvarint())
+                lowest = numbers[-1] + 1
+            group = [[] for _ in numbers]
+            need(sum(counts[i] for i in numbers) <= 1 << 20, "a group is too large")
+            n_nodes, n_types = c.uvarint(), c.uvarint()
+            units = [c.uvarint() for _ in range(n_types)]
+            steps, more, rows = [Cursor(c.bytes(c.uvarint())) for _ in range(3)]
+            columns = [[Cursor(c.bytes(c.uvarint())) for _ in range(2)] if unit else None for unit in units]
+            node = -1
+            for _ in range(n_nodes):
+                node += 1 + steps.uvarint()
+                factors = [column[0].uvarint() if column else 0 for column in columns]
+                row = -1
+                for _ in range(more.uvarint() + 1):
+                    row += 1 + rows.uvarint()
+                    value, values = 1, []
+                    for factor, column in zip(factors, columns):
+                        value = 0 if not column else factor * value if factor else column[1].uvarint()
+                        values.append(value)
+                    group[row].append((node, tuple(u * v for u, v in zip(units, values)), 0, 0))
+            for column in [steps, more, rows, *(x for pair in columns if pair for x in pair)]:
+                column.done()
+            need(node < len(self.nodes) and not set(numbers) & set(out), "a group")
+            need([len(g) for g in group] == [counts[i] for i in numbers], "the number of samples of a row")
+            out.update(zip(numbers, group))
+        return out
+
     @staticmethod
     def ids(c, n, words):
         table = [0]
@@ -278,6 +323,7 @@ class Dataset:
     def check_derived(self):
         """Whatever is summed beforehand is what the rows sum."""
         types = [[self.strings[i] for i in ids] for ids in self.types]
+        need(self.type_names is None or self.type_names == [":".join(t) for t in types], "the name of a type")
         seen = [0] * len(self.series)
         each = {}  # by type: (row, k) with a value
         for r in self.rows:
@@ -395,7 +441,7 @@ class Dataset:
 
 class Block:
     def __init__(self, data):
-        need(len(data) >= 96 and data[:7] == b"EFBLK\0\0" and data[7] in (1, 2), "head")
+        need(len(data) >= 96 and data[:7] == b"EFBLK\0\0" and data[7] in (1, 2, 3), "head")
         version, self.level = data[7], data[40]
         need(self.level < (1 if version == 1 else len(SPANS)) and not any(data[41:56]), "head")
         self.store = data[8:24].hex()
@@ -408,9 +454,10 @@ class Block:
         self.tenant = c.string()
         self.time_min, self.time_max, self.seq_max = c.svarint(), c.svarint(), c.uvarint()
         self.sources = [c.string() for _ in range(c.uvarint())] if version > 1 else []
+        type_names = [c.string() for _ in range(c.uvarint())] if version > 2 else []
         self.datasets, end = [], 64
         for _ in range(c.uvarint()):
-            self.datasets.append(Dataset(c, data, end, version))
+            self.datasets.append(Dataset(c, data, end, version, type_names))
             end = self.datasets[-1].end
         c.done()
         need(end == at, "sections leave a gap")

@@ -68,7 +68,7 @@ def golden(cases, rng):
     folder = os.path.join(TESTS, "golden")
     with open(os.path.join(folder, "shown-v1.txt"), encoding="utf-8") as f:
         want = sorted(line.rsplit(" of ", 1)[0] for line in f if " total " in line)
-    for name in ("block-v1.efb", "block-v2.efb"):
+    for name in ("block-v1.efb", "block-v2.efb", "block-v3.efb", "block-v3-24h.efb"):
         block = read_block.read(os.path.join(folder, name))
         have = [f"{r['series']['labels']['service_name']} {r['time']} seq {r['seq']} {kind.split(':')[0]} total {n}"
                 for d in block.datasets for r in d.rows for kind, n in zip(r["series"]["types"], r["totals"])]
@@ -140,7 +140,12 @@ def main():
         check_tool(cases, build, s.data, dict(zip(paths, blocks)))
         sums = read_block.merged(blocks)
         size = sum(map(os.path.getsize, paths))
-        s.start()  # which may merge them
+        code, out = storage(build, "compact", "--force", s.data)
+        merged = [read_block.read(p) for p in files(s.data)]
+        cases.check(code == 0 and all(b.level == 2 for b in merged), f"merged into days: {out}")
+        cases.check(any(d.all("stacked") for b in merged for d in b.datasets), "samples stack by stack")
+        cases.check(read_block.merged(merged) == sums, "merging changes no sum")
+        s.start()
         compare(cases, s, sums)
         print(f"{len(paths)} blocks, {size} bytes, {len(sums)} sums,"
               f" {sum(map(len, sums.values()))} stacks")

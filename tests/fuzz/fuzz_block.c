@@ -47,11 +47,13 @@ static void skip(struct cursor *c, uint64_t n)
 static bool mend_sections(uint8_t *file, size_t size, struct str directory)
 {
     struct cursor c = cursor_make(directory);
-    bool version_1 = file[7] == 1, ok = true;
+    bool version_1 = file[7] == 1, version_3 = file[7] > 2, ok = true;
     uint64_t at = BLOCK_HEAD_BYTES;
     cursor_bytes(&c, cursor_uvarint(&c));
     skip(&c, 3);
     for (uint64_t n = version_1 ? 0 : cursor_uvarint(&c); n && !c.bad; n--)
+        cursor_bytes(&c, cursor_uvarint(&c));
+    for (uint64_t n = version_3 ? cursor_uvarint(&c) : 0; n && !c.bad; n--)
         cursor_bytes(&c, cursor_uvarint(&c));
     for (uint64_t n = cursor_uvarint(&c); n && !c.bad && ok; n--) {
         uint64_t sections = 6;
@@ -61,7 +63,7 @@ static bool mend_sections(uint8_t *file, size_t size, struct str directory)
         } else {
             skip(&c, 1);
             skip(&c, 4 * MIN(cursor_uvarint(&c), (uint64_t)size));
-            skip(&c, 5 * MIN(cursor_uvarint(&c), (uint64_t)size));
+            skip(&c, (version_3 ? 6 : 5) * MIN(cursor_uvarint(&c), (uint64_t)size));
             sections = cursor_uvarint(&c);
         }
         for (; sections && !c.bad && ok; sections--)

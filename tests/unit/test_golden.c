@@ -117,10 +117,15 @@ static void test_writers(void **state)
     assert_int_equal(store_cut(s, "test", NULL), ST_OK);
     struct found *block = the_block(sim);
     if (ZSTD_versionNumber() == 10504) { /* others may compress otherwise */
-        check_file(sim, block->paths[0], "block-v2.efb");
-        check_file(sim, marker_path, "marker-v2.done");
+        check_file(sim, block->paths[0], "block-v3.efb");
+        check_file(sim, marker_path, "marker-v3.done");
     }
     check_file(sim, "data/FORMAT", "format-v1");
+    mem_free(block);
+    assert_int_equal(store_compact(s, true, NULL, NULL, NULL), ST_OK);
+    block = the_block(sim);
+    if (ZSTD_versionNumber() == 10504)
+        check_file(sim, block->paths[0], "block-v3-24h.efb");
     store_close(s);
     fs_sim_free(sim);
     mem_free(block);
@@ -200,11 +205,36 @@ static void read_blocks(const char *block_name, const char *marker_name)
     fs_sim_free(sim);
 }
 
+/* A merged block without a marker and without its sources: found, read to the last byte, served. */
+static void test_reader_of_a_day(void **state)
+{
+    static const char *const folders[] = {"data/blocks", "data/blocks/anonymous",
+        "data/blocks/anonymous/24h", "data/blocks/anonymous/24h/2023-11-14"};
+    struct fs_sim *sim = new_disk();
+    struct block *block = NULL;
+    char path[BLOCK_PATH_MAX + 16];
+    (void)state;
+    assert_int_equal(block_open(&fs_real, "tests/golden", "block-v3-24h.efb", &block, NULL), ST_OK);
+    assert_non_null(block_section(&block->datasets[0], BLOCK_STACKED, 0, 0));
+    const struct block_target to = {.dir = "data", .store_id = block->store_id};
+    char name[BLOCK_PATH_MAX];
+    assert_true(block_path(&to, block->epoch, block->tenant, block->level, block->start_ns, name));
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+        fs_sim_fs(sim)->dir_make(fs_sim_fs(sim), folders[i]);
+    snprintf(path, sizeof path, "data/blocks/%s", name);
+    put_golden(sim, "data/FORMAT", "format-v1");
+    put_golden(sim, path, "block-v3-24h.efb");
+    check_shown(sim);
+    block_unref(block);
+    fs_sim_free(sim);
+}
+
 static void test_readers_of_blocks(void **state)
 {
     (void)state;
     read_blocks("block-v1.efb", "marker-v1.done");
     read_blocks("block-v2.efb", "marker-v2.done");
+    read_blocks("block-v3.efb", "marker-v3.done");
 }
 
 int main(int argc, char **argv)
@@ -213,6 +243,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_writers),
         cmocka_unit_test(test_reader_of_the_log),
         cmocka_unit_test(test_readers_of_blocks),
+        cmocka_unit_test(test_reader_of_a_day),
     };
     write_files = argc > 1 && strcmp(argv[1], "--write") == 0;
     log_setup(LOG_ERROR + 1, LOG_LOGFMT);
