@@ -5,8 +5,10 @@
  * The recorded requests are taken in turn, each service one further than the one before. In the
  * target the application's name, `from` and `until` change, in their unit. A pprof profile, in a
  * form or in a push, gets the time of its window: time_nanos is overwritten in place, for its nine
- * bytes stay nine. In a push service_name changes and every profile gets an id of its own. Bodies
- * of Java uploads have no time inside and are shared. Chunked bodies are framed here.
+ * bytes stay nine. In a push service_name changes and every profile gets an id of its own. In OTLP,
+ * protobuf or JSON, the times of profiles and the service are overwritten in place. Bodies of Java
+ * uploads have no time inside and are shared. Chunked bodies are framed here; what was recorded on
+ * HTTP/2 is left out.
  *
  * Invariant: whatever is sent was built before the first byte is sent. One thread. A recording that
  * does not look as expected ends the preparation with ST_INVALID_ARGUMENT. */
@@ -17,6 +19,7 @@
 #include "codec/json.h"
 #include "codec/messages.h"
 #include "codec/multipart.h"
+#include "codec/proto_skip.h"
 #include "base/varint.h"
 
 enum { REQUESTS_MAX = 256, HEADERS_MAX = 32, CHUNK_BYTES = 8192, PPROF_TIME_FIELD = 9 };
@@ -30,7 +33,7 @@ struct request {
     struct str method, target, file, body;
     struct header headers[HEADERS_MAX];
     uint32_t n_headers;
-    bool chunked;
+    bool chunked, http2;
     struct str shared; /* the body as it is sent, when all uploads may share it */
 };
 struct recording {
@@ -85,6 +88,15 @@ static enum status read_headers(struct json_reader *r, struct request *req, stru
     return ST_OK;
 }
 
+/* HTTP/2's frames are not recorded: its requests are passed over. */
+static enum status read_version(struct json_reader *r, struct request *req, struct error *err)
+{
+    enum json_token t;
+    TRY(json_next(r, &t, err));
+    req->http2 = str_eq(r->text, STR("2"));
+    return ST_OK;
+}
+
 static enum status read_request(
     struct str line, struct arena *arena, struct request *ret_req, struct error *err)
 {
@@ -99,6 +111,10 @@ static enum status read_request(
         struct str name = r.text;
         if (str_eq(name, STR("headers"))) {
             TRY(read_headers(&r, ret_req, err));
+            continue;
+        }
+        if (str_eq(name, STR("http"))) {
+            TRY(read_version(&r, ret_req, err));
             continue;
         }
         struct str *to = str_eq(name, STR("method"))   ? &ret_req->method
@@ -127,6 +143,11 @@ static enum status read_recording(
             FAIL(err, ST_INVALID_ARGUMENT, "too many recorded requests in %s", dir);
         struct request *req = &ret->v[ret->n++];
         TRY(read_request(line, arena, req, err));
+        if (req->http2) {
+            *req = (struct request){0};
+            ret->n--;
+            continue;
+        }
         TRY(read_file(dir, req->file, arena, &req->body, err));
         for (uint32_t i = 0; i < req->n_headers; i++)
             req->chunked |= str_eq_nocase(req->headers[i].name, STR("Transfer-Encoding"));
@@ -217,6 +238,18 @@ static struct str make_chunks(struct str body, struct arena *arena)
     return chunks;
 }
 
+static enum status pack(
+    const struct maker *m, struct str raw, struct arena *arena, struct str *ret_packed)
+{
+    struct buf out;
+    buf_init(&out, WORK_BYTES);
+    enum status st = gzip_deflate(raw, 1, &out, m->err);
+    if (st == ST_OK)
+        *ret_packed = arena_str(arena, buf_view(&out));
+    buf_done(&out);
+    return st;
+}
+
 /* The profile with the time of the window, as gzip if it was; in the work arena. */
 static enum status patch_pprof(const struct maker *m, struct str in, struct str *ret_out)
 {
@@ -241,14 +274,7 @@ static enum status patch_pprof(const struct maker *m, struct str in, struct str 
     if (c.bad)
         FAIL(m->err, ST_INVALID_ARGUMENT, "a recorded profile is damaged");
     *ret_out = raw;
-    if (!gzip)
-        return ST_OK;
-    struct buf out;
-    buf_init(&out, WORK_BYTES);
-    enum status st = gzip_deflate(raw, 1, &out, m->err);
-    *ret_out = st == ST_OK ? arena_str(m->work, buf_view(&out)) : STR_EMPTY;
-    buf_done(&out);
-    return st;
+    return gzip ? pack(m, raw, m->work, ret_out) : ST_OK;
 }
 
 /* A form with its part `profile` replaced. */
@@ -300,11 +326,70 @@ static enum status patch_push(const struct maker *m, struct str body, struct str
     return st;
 }
 
+/* Follows the fields of `path` and overwrites the fixed64 that the last of them is; the depth is
+ * the path's. How many there were is added to *n. */
+static void set_fixed64(struct cursor c, const uint8_t *path, uint64_t value, uint32_t *n)
+{
+    while (cursor_left(&c)) {
+        uint64_t tag = cursor_uvarint(&c);
+        const uint8_t *at = c.p;
+        if (tag >> 3 != path[0]) {
+            proto_skip(&c, tag);
+        } else if ((tag & 7) == WIRE_BYTES && path[1]) {
+            set_fixed64(cursor_make(cursor_bytes(&c, cursor_uvarint(&c))), path + 1, value, n);
+        } else if ((tag & 7) == WIRE_FIXED64 && cursor_bytes(&c, 8).n) {
+            memcpy((uint8_t *)(uintptr_t)at, &value, sizeof value);
+            ++*n;
+        }
+    }
+}
+
+/* Overwrites what stands behind each `mark` in a text of our own. */
+static uint32_t set_text(struct str in, struct str mark, struct str value)
+{
+    uint32_t n = 0;
+    size_t at;
+    while ((at = str_find(in, mark)) != STR_NPOS && in.n - at - mark.n >= value.n) {
+        in = str_skip(in, at + mark.n);
+        memcpy((char *)(uintptr_t)in.p, value.p, value.n);
+        n++;
+    }
+    return n;
+}
+
+/* resource_profiles, scope_profiles, profiles, time_unix_nano. The recorded service's name is as
+ * long as ours. */
+static enum status patch_otlp(const struct maker *m, const struct request *req, struct str *ret_out)
+{
+    static const uint8_t time_path[] = {1, 2, 2, 3, 0};
+    const struct str shop = STR("otlp-shop");
+    bool gzip = gzip_detect(req->body);
+    struct str raw = gzip ? STR_EMPTY : arena_str(&m->out->arena, req->body);
+    if (gzip)
+        TRY(gzip_inflate(req->body, WORK_BYTES / 4, m->work, &raw, m->err));
+    uint64_t time_ns = (uint64_t)uploads_from_s(m->plan, m->k) * NS_PER_S;
+    struct str service = arena_printf(m->work, "service-%u", m->k % m->plan->services);
+    uint32_t times = 0;
+    if (str_starts(raw, STR("{")))
+        times = set_text(raw, STR("\"timeUnixNano\":\""),
+            arena_printf(m->work, "%llu", (unsigned long long)time_ns));
+    else
+        set_fixed64(cursor_make(raw), time_path, time_ns, &times);
+    size_t at = str_find(raw, shop);
+    if (times == 0 || at == STR_NPOS || service.n != shop.n)
+        FAIL(m->err, ST_INVALID_ARGUMENT, "an OTLP recording is not as expected");
+    memcpy((char *)(uintptr_t)raw.p + at, service.p, service.n);
+    *ret_out = raw;
+    return gzip ? pack(m, raw, &m->out->arena, ret_out) : ST_OK;
+}
+
 /* The body of one upload, without frames; req->shared is set when it is good for all. */
 static enum status make_body(const struct maker *m, struct request *req, struct str *ret_body)
 {
     if (str_starts(req->target, STR("/push.v1.")))
         return patch_push(m, req->body, ret_body);
+    if (str_starts(req->target, STR("/v1development/profiles")))
+        return patch_otlp(m, req, ret_body);
     struct str type = header_value(req, STR("Content-Type"));
     struct multipart *parts = ARENA_NEW(m->work, struct multipart);
     if (!parts)
