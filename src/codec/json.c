@@ -15,9 +15,10 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "base/varint.h"
 
 enum { VALUE, FIRST_VALUE, NAME, FIRST_NAME, AFTER };
-enum { SHOWN_MAX = 100 };
+enum { SHOWN_MAX = 100, PLAIN_DIGITS_MAX = 19 };
 
 void json_start(struct json_reader *r, struct str in, struct arena *arena)
 {
@@ -75,9 +76,9 @@ enum status json_unexpected(const struct json_reader *r, struct error *err)
         STR_ARG(shown));
 }
 
-static void skip_blanks(struct json_reader *r)
+static inline void skip_blanks(struct json_reader *r)
 {
-    while (r->at < r->in.n) {
+    while (r->at < r->in.n && (unsigned char)r->in.p[r->at] <= ' ') {
         char c = r->in.p[r->at];
         if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
             break;
@@ -177,12 +178,28 @@ static enum status decode_escapes(struct json_reader *r, struct str body, struct
     return ST_OK;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* How many of eight bytes come before one that ends a string, is an escape, a control character or
+ * beyond ASCII. A borrow reaches higher bytes only, so the lowest mark is exact. */
+static size_t plain8(const char *p)
+{
+    uint64_t v = load_u64le(p);
+    uint64_t quote = v ^ EACH('"'), slash = v ^ EACH('\\');
+    uint64_t odd = v | ((v - EACH(0x20)) & ~v) | ((quote - EACH(1)) & ~quote) |
+                   ((slash - EACH(1)) & ~slash);
+    odd &= EACH(0x80);
+    return odd ? (size_t)__builtin_ctzll(odd) / 8 : 8;
+}
+
 /* Leaves `at` behind the closing quote and the decoded text in r->text. */
 static enum status read_string(struct json_reader *r, struct error *err)
 {
     const char *start = r->in.p + r->at + 1, *p = start, *end = r->in.p + r->in.n;
     bool escapes = false;
     unsigned char high = 0;
+    for (size_t n = 8; n == 8 && end - p >= 8;)
+        p += n = plain8(p);
     for (; p < end && *p != '"'; p++) {
         unsigned char c = (unsigned char)*p;
         if (c < 0x20)
@@ -243,7 +260,18 @@ static size_t number_length(struct str s)
 /* What would glue to a number or a word and so make it another token. */
 static bool ends_token(const struct json_reader *r, size_t at)
 {
-    return at == r->in.n || (r->in.p[at] && strchr(" \t\r\n,:]}[{\"", r->in.p[at]));
+    static const bool ends[256] = {[' '] = true,
+        ['\t'] = true,
+        ['\r'] = true,
+        ['\n'] = true,
+        [','] = true,
+        [':'] = true,
+        [']'] = true,
+        ['}'] = true,
+        ['['] = true,
+        ['{'] = true,
+        ['"'] = true};
+    return at == r->in.n || ends[(unsigned char)r->in.p[at]];
 }
 
 static enum status read_number(struct json_reader *r, enum json_token *ret_token, struct error *err)
@@ -415,11 +443,36 @@ static bool to_integer(struct str s, bool *ret_negative, uint64_t *ret_magnitude
     return true;
 }
 
+/* The usual number: digits, so few that they cannot overflow. False: it needs to_integer. */
+static bool plain_integer(struct str s, bool *ret_negative, uint64_t *ret_magnitude)
+{
+    bool negative = s.n && s.p[0] == '-';
+    s = str_skip(s, negative);
+    if (s.n == 0 || s.n > PLAIN_DIGITS_MAX || (s.n > 1 && s.p[0] == '0'))
+        return false;
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned digit = (unsigned char)s.p[i] - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        v = v * 10 + digit;
+    }
+    *ret_negative = negative && v;
+    *ret_magnitude = v;
+    return true;
+}
+
+static bool read_integer(struct str number, bool *ret_negative, uint64_t *ret_magnitude)
+{
+    return plain_integer(number, ret_negative, ret_magnitude) ||
+           (json_is_number(number) && to_integer(number, ret_negative, ret_magnitude));
+}
+
 bool json_to_i64(struct str number, int64_t *ret_value)
 {
     bool negative;
     uint64_t v;
-    if (!json_is_number(number) || !to_integer(number, &negative, &v))
+    if (!read_integer(number, &negative, &v))
         return false;
     if (v > (uint64_t)INT64_MAX + negative)
         return false;
@@ -431,7 +484,7 @@ bool json_to_u64(struct str number, uint64_t *ret_value)
 {
     bool negative;
     uint64_t v;
-    if (!json_is_number(number) || !to_integer(number, &negative, &v) || negative)
+    if (!read_integer(number, &negative, &v) || negative)
         return false;
     *ret_value = v;
     return true;

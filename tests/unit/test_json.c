@@ -116,6 +116,37 @@ static void test_strings(void **state)
         tokens(STR("\"\\\0\"")), "syntax error (line 1:1): invalid escape in string");
 }
 
+/* What ends a string, or is not plain in it, at every place: strings are read eight bytes at once.
+ */
+static void test_string_lengths(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < 20; n++) {
+        char text[32] = "\"";
+        memset(text + 1, 'a', n);
+        text[1 + n] = '"';
+        memcpy(text + 2 + n, "\"\\\x01\xff", 5); /* nobody looks behind the end */
+        struct json_reader r;
+        enum json_token token;
+        json_start(&r, str_make(text, sizeof text), &arena);
+        assert_int_equal(json_next(&r, &token, NULL), ST_OK);
+        assert_true(r.text.n == n && r.at == n + 2);
+        for (size_t at = 0; at < n; at++) {
+            text[1 + at] = '\x1f';
+            assert_int_equal(strncmp(tokens(str_make(text, n + 2)), "syntax error", 12), 0);
+            text[1 + at] = '\xff';
+            assert_int_equal(strncmp(tokens(str_make(text, n + 2)), "syntax error", 12), 0);
+            text[1 + at] = '\x7f';
+            assert_true(string_is(str_make(text, n + 2), str_make(text + 1, n)));
+            text[1 + at] = '\\';
+            bool last = at + 1 == n; /* the quote is escaped */
+            assert_string_equal(tokens(str_make(text, n + 2)),
+                last ? "unexpected EOF" : "syntax error (line 1:1): invalid escape in string");
+            text[1 + at] = 'a';
+        }
+    }
+}
+
 static void test_depth(void **state)
 {
     (void)state;
@@ -153,7 +184,8 @@ static void test_integers(void **state)
     } good[] = {{"0", 0}, {"-0", 0}, {"0e99999", 0}, {"0.000", 0}, {"10.0", 10}, {"1e3", 1000},
         {"1.5e1", 15}, {"1500e-2", 15}, {"-1E2", -100}, {"9223372036854775807", INT64_MAX},
         {"-9223372036854775808", INT64_MIN}, {"9.223372036854775807e18", INT64_MAX},
-        {"0.00000000000000000005e20", 5}, {"1e00000000000000000000000002", 100}};
+        {"0.00000000000000000005e20", 5}, {"1234567890123456789", 1234567890123456789}, {"-1", -1},
+        {"1e00000000000000000000000002", 100}};
     int64_t i;
     uint64_t u;
     for (size_t k = 0; k < ARRAY_LEN(good); k++) {
@@ -162,11 +194,12 @@ static void test_integers(void **state)
     }
     static const char *const bad[] = {"1.5", "1e-1", "9223372036854775808", "-9223372036854775809",
         "1e19", "1e99999999999999999999", "1e-99999999999999999999", "", "x", "1 ", " 1", "+1",
-        "0.1e0"};
+        "01", "-", "-01", "9999999999999999999", "0.1e0"};
     for (size_t k = 0; k < ARRAY_LEN(bad); k++)
         assert_false(json_to_i64(str_from(bad[k]), &i));
     assert_true(json_to_u64(STR("18446744073709551615"), &u) && u == UINT64_MAX);
     assert_true(json_to_u64(STR("1.8446744073709551615e19"), &u) && u == UINT64_MAX);
+    assert_true(json_to_u64(STR("9999999999999999999"), &u) && u == 9999999999999999999u);
     assert_false(json_to_u64(STR("18446744073709551616"), &u));
     assert_false(json_to_u64(STR("-1"), &u));
     assert_false(json_to_u64(STR("1e20"), &u));
@@ -267,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_grammar),
         cmocka_unit_test(test_numbers_grammar),
         cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_string_lengths),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_skip),
         cmocka_unit_test(test_integers),
