@@ -80,6 +80,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     int32_t id = frame->hd.stream_id;
+    h->last_id = id;
     struct h2_stream *s = h2_in_begin(h, id);
     s->unwanted = h->n_handling >= H2_STREAMS_MAX || h->unsent > H2_UNSENT_MAX;
     return nghttp2_session_set_stream_user_data(session, id, s);
@@ -197,7 +198,9 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 /* The reply is out before the whole request was there: the rest is not wanted. */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
-    (void)user;
+    struct h2 *h = user;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        h->cut_id = MAX(h->cut_id, frame->hd.stream_id);
     if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
         (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
         return 0;
@@ -231,10 +234,24 @@ static void note_flood(struct h2 *h)
             h2_in_tell_refused(s, HTTP_REFUSED_FLOOD, "a flood of frames on this connection");
 }
 
+/* What nghttp2 passes over: HEADERS on a stream that the client has ended itself. They may still be
+ * on their way to streams that we have reset, and to those before. DATA does not come by here. */
+static uint32_t frame_fault(const struct h2 *h, const nghttp2_frame_hd *hd)
+{
+    if (hd->type == NGHTTP2_PRIORITY)
+        return hd->stream_id == 0 ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_NO_ERROR;
+    bool over = hd->type == NGHTTP2_HEADERS && hd->stream_id > h->cut_id &&
+                hd->stream_id <= h->last_id &&
+                !nghttp2_session_find_stream(h->session, hd->stream_id);
+    return over ? NGHTTP2_STREAM_CLOSED : NGHTTP2_NO_ERROR;
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2 *h = user;
-    (void)hd;
+    uint32_t fault = frame_fault(h, hd);
+    if (fault != NGHTTP2_NO_ERROR)
+        return nghttp2_session_terminate_session(session, fault);
     if (token_take(h))
         return 0;
     note_flood(h);

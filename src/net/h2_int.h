@@ -61,7 +61,8 @@ struct h2 {
     struct buf *out;   /* being filled */
     uint64_t lingered; /* bytes dropped */
     int64_t tokens, tokens_ns;
-    bool progress; /* of replies, since the timer was looked at */
+    int32_t last_id, cut_id; /* the highest that was opened; that we have reset */
+    bool progress;           /* of replies, since the timer was looked at */
     bool failed, lingering, stopping, stop_heard, flooded;
 };
 

@@ -808,6 +808,46 @@ static void test_garbage_after_the_preface(void **state)
     done();
 }
 
+#define GET_WHAT "\x82\x86\x41\x01x\x44\x05/what"
+enum { WHOLE = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM };
+
+/* A client that goes on where it has ended itself breaks the rules. */
+static void test_frames_on_what_the_client_ended(void **state)
+{
+    (void)state;
+    for (uint32_t id = 3; id <= 5; id += 2) {
+        start_raw();
+        feed_frame(NGHTTP2_HEADERS, WHOLE, 5, GET_WHAT, strlen(GET_WHAT));
+        assert_false(fx.io.shut || fx.io.closed);
+        feed_frame(NGHTTP2_HEADERS, WHOLE, id, GET_WHAT, strlen(GET_WHAT));
+        expect_ended(NGHTTP2_STREAM_CLOSED);
+        done();
+    }
+    start_raw();
+    feed_frame(NGHTTP2_PRIORITY, 0, 0, "\0\0\0\x03\x10", 5);
+    expect_ended(NGHTTP2_PROTOCOL_ERROR);
+    done();
+}
+
+/* One that has not heard yet of our end does not. */
+static void test_frames_on_what_we_reset(void **state)
+{
+    (void)state;
+    open_default();
+    cl.hold_body = true;
+    int32_t cut = submit("POST", "/what", NULL, NULL);
+    talk();
+    assert_int_equal(seen_of(cut)->status, 405);
+    assert_int_equal(seen_of(cut)->code, NGHTTP2_NO_ERROR);
+    feed_frame(NGHTTP2_DATA, 0, (uint32_t)cut, "body", 4);
+    feed_frame(NGHTTP2_HEADERS, WHOLE, (uint32_t)cut, "\x00\x01x\x01y", 5);
+    int32_t next = submit_get("/what");
+    talk();
+    assert_int_equal(seen_of(next)->status, 200);
+    assert_int_equal(cl.goaways, 0);
+    done();
+}
+
 /* ---- slow readers ---- */
 
 static void test_large_reply_to_a_slow_reader(void **state)
@@ -922,6 +962,8 @@ int main(void)
         cmocka_unit_test(test_header_limits),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_garbage_after_the_preface),
+        cmocka_unit_test(test_frames_on_what_the_client_ended),
+        cmocka_unit_test(test_frames_on_what_we_reset),
         cmocka_unit_test(test_large_reply_to_a_slow_reader),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_stop_without_an_answer),
