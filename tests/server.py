@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # No age, length, look-back or retention limits: recorded data is as old as it is.
@@ -101,6 +102,16 @@ class Server:
             return r.status, r.headers, r.read()
         finally:
             c.close()
+
+    def call(self, path, headers, body, timeout=120):
+        """A gRPC call over HTTP/2, by way of curl: its status, None without one, and its message."""
+        command = ["curl", "-sS", "--http2-prior-knowledge", "-D", "-", "-o", os.devnull, "-m", str(timeout),
+                   "--data-binary", "@-", self.url + path]
+        for k, v in {"TE": "trailers", "Content-Type": "application/grpc", "Expect": "", **dict(headers)}.items():
+            command += ["-H", f"{k}: {v}"]
+        out = subprocess.run(command, input=body, capture_output=True, check=False).stdout.decode()
+        found = dict(re.findall(r"^(grpc-[a-z]+): (.*?)\r?$", out, re.M))
+        return int(found["grpc-status"]) if "grpc-status" in found else None, urllib.parse.unquote(found.get("grpc-message", ""))
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

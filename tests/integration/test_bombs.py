@@ -286,6 +286,140 @@ def texts():
     yield "bad UTF-8 in JSON", PUSH, JSON, b'{"series":[{"labels":[{"name":"' + bad + b'","value":"x"}]}]}', 400, "unmarshal message: proto: syntax error (line 1:31): invalid UTF-8 in string"
 
 
+# ── OTLP: a message of ours, over HTTP as protobuf and JSON, and over gRPC ──
+
+OTLP = "/v1development/profiles"
+EXPORT = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
+OTLP_PROTO, GRPC = {"Content-Type": "application/x-protobuf"}, {"Content-Type": "application/grpc"}
+OTLP_STRINGS = (b"", b"cpu", b"nanoseconds", b"main")
+CONVERT, NO_MESSAGE = "failed to convert otel profile: ", "Failed to parse protobuf request: proto: cannot parse invalid wire-format data"
+
+
+def packed(number, *values):
+    return field(number, b"".join(map(varint, values)))
+
+
+def otlp_profile(samples=None, time_ns=None):
+    samples = field(2, field(1, 1) + packed(4, 5)) if samples is None else samples
+    return field(1, field(1, 1) + field(2, 2)) + samples + b"\x19" + struct.pack("<Q", time_ns or time.time_ns())
+
+
+def otlp_tables(strings=OTLP_STRINGS, **replaced):
+    tables = {"mappings": field(1, b""), "locations": field(2, b"") + field(2, field(3, field(1, 1))),
+              "functions": field(3, b"") + field(3, field(1, 3)), "links": field(4, b""), "attributes": field(6, b""),
+              "stacks": field(7, b"") + field(7, packed(1, 1)), **replaced}
+    return b"".join(tables.values()) + b"".join(field(5, s) for s in strings)
+
+
+def attribute(key, value):
+    return field(1, field(1, key) + field(2, field(1, value)))
+
+
+def otlp(profiles=None, tables=None, resource=None, service=b"bomb"):
+    profiles = field(2, otlp_profile()) if profiles is None else profiles
+    resource = attribute(b"service.name", service) if resource is None else resource
+    return field(1, field(1, resource) + field(2, profiles)) + field(2, otlp_tables() if tables is None else tables)
+
+
+def envelope(body, flags=0, size=None):
+    return bytes([flags]) + struct.pack(">I", len(body) if size is None else size) + body
+
+
+def any_values(depth):
+    """AnyValue { array_value: ArrayValue { values: AnyValue { … } } }"""
+    heads, size = [], 0
+    for i in range(2 * depth):
+        head = varint((5, 1)[i % 2 == 0] << 3 | 2) + varint(size)
+        heads.append(head)
+        size += len(head)
+    return b"".join(reversed(heads))
+
+
+def otlp_messages(n):
+    """(what, message, HTTP status, gRPC status, text)"""
+    ok, bad, far = (200, 0, ""), (400, 3), 2**31 - 1
+    for what, tables, where in [
+            ("a location", {"stacks": field(7, b"") + field(7, packed(1, far))}, "location"),
+            ("a function", {"locations": field(2, b"") + field(2, field(3, field(1, far)))}, "function"),
+            ("a mapping", {"locations": field(2, b"") + field(2, field(1, far) + field(2, 1))}, "mapping"),
+            ("a string", {"functions": field(3, b"") + field(3, field(1, far))}, "string")]:
+        yield what + " out of range", otlp(tables=otlp_tables(**tables)), *bad, f"{CONVERT}{where} index out of bounds: {far}"
+    for what, index, shown in [("a stack", far, far), ("a stack below zero", 2**64 - 1, -1)]:
+        sent = otlp(field(2, otlp_profile(field(2, field(1, index) + packed(4, 5)))))
+        yield what + " out of range", sent, *bad, f"{CONVERT}stack index out of bounds: {shown}"
+    labelled = field(2, otlp_profile(field(2, field(1, 1) + packed(2, 1) + packed(4, 5))))
+    yield ("an attribute that names itself", otlp(labelled, otlp_tables(attributes=field(6, b"") + field(6, field(1, 1) + field(2, field(8, 1))))), *ok)
+    yield ("an attribute of a string out of range", otlp(labelled, otlp_tables(attributes=field(6, b"") + field(6, field(1, 1) + field(2, field(8, far))))),
+           *bad, f"{CONVERT}string index out of bounds: {far}")
+    yield "1e9 entries claimed", otlp(tables=otlp_tables(stacks=varint(7 << 3 | 2) + varint(10**9))), *bad, NO_MESSAGE
+    yield "a dictionary that is longer than all", b"\x12" + varint(2**63) + otlp(), *bad, NO_MESSAGE
+    yield "a million entries", otlp(tables=otlp_tables() + field(2, b"") * n + field(7, b"") * n + field(6, b"") * n), *ok
+    yield "a million frames", otlp(tables=otlp_tables(stacks=field(7, b"") + field(7, packed(1, *[1] * n)))), *ok
+    yield "a million lines", otlp(tables=otlp_tables(locations=field(2, b"") + field(2, field(3, field(1, 1)) * n))), *ok
+    yield ("1e5 attributes of a sample", otlp(field(2, otlp_profile(field(2, field(1, 1) + packed(2, *[1] * 100000) + packed(4, 5)))),
+                                              otlp_tables(attributes=field(6, b"") + field(6, field(1, 1) + field(2, field(1, b"x"))))), *bad,
+           "exceeds the sample labels limit (max_profile_stacktrace_sample_labels, actual: 100000, limit: 100)")
+    yield ("1e5 attributes of a resource", otlp(resource=b"".join(attribute(b"a%d" % i, b"b") for i in range(100000))), *bad,
+           "has 100004 label names; limit 30")
+    deep = any_values(100000)
+    yield "values 1e5 deep", otlp(resource=field(1, field(1, b"a") + field(2, deep))), *ok
+    yield "values 1e5 deep in the dictionary", otlp(labelled, otlp_tables(attributes=field(6, b"") + field(6, field(1, 1) + field(2, deep)))), *ok
+    yield "messages inside each other", nested(1, n), *bad, "missing profile metadata dictionary"
+    yield "groups", b"\x0b" * n, *bad, NO_MESSAGE
+    yield "a million resources", field(1, b"") * n + field(2, otlp_tables()), *ok
+    yield "bad UTF-8 in a frame", otlp(tables=otlp_tables((*OTLP_STRINGS[:3], b"\xff\xfe\x80"))), *bad, "invalid utf8 string hex: fffe80"
+    yield "bad UTF-8 in a service", otlp(service=b"\xff\xfe\x80"), *bad, "invalid label value"
+    yield "bad UTF-8 in an attribute", otlp(resource=attribute(b"\xff\xfe\x80", b"x")), *bad, "invalid label name"
+
+
+def otlp_json(profiles=None, attributes=(), stack=(1,), service="bomb", time_ns=None):
+    profile = {"sampleType": {"typeStrindex": 1, "unitStrindex": 2}, "samples": [{"stackIndex": 1, "values": [5]}],
+               "timeUnixNano": str(time_ns or time.time_ns())}
+    attributes = [{"key": "service.name", "value": {"stringValue": service}}, *attributes]
+    return json.dumps({
+        "resourceProfiles": [{"resource": {"attributes": attributes}, "scopeProfiles": [{"profiles": profiles or [profile]}]}],
+        "dictionary": {"stringTable": ["", "cpu", "nanoseconds", "main"], "mappingTable": [{}],
+                       "functionTable": [{}, {"nameStrindex": 3}], "locationTable": [{}, {"lines": [{"functionIndex": 1}]}],
+                       "stackTable": [{}, {"locationIndices": list(stack)}]}}).encode()
+
+
+def otlp_jsons(n):
+    deep = "exceeded max recursion depth"
+    yield "nested in an unknown field", b'{"x":' + b"[" * 100000 + b"]" * 100000 + b"}", 400, deep
+    yield "objects in an unknown field", b'{"x":' * 100000 + b"1" + b"}" * 100000, 400, deep
+    yield "nested", b'{"resourceProfiles":' + b"[" * 100000, 400, "unexpected token ["
+    value = b'{"arrayValue":{"values":[' * 1000 + b"]}}" * 1000
+    yield "values 1e3 deep", b'{"resourceProfiles":[{"resource":{"attributes":[{"key":"a","value":' + value + b"}]}}]}", 400, deep
+    yield ("1e5 attributes", otlp_json(attributes=[{"key": "a%d" % i, "value": {"stringValue": "b"}} for i in range(100000)]), 400,
+           "has 100005 label names; limit 30")
+    yield "a million profiles", otlp_json(profiles=[{}] * n), 200, ""
+    yield "a million frames", otlp_json(stack=[1] * n), 200, ""
+    yield "an index out of range", otlp_json(stack=[2**31 - 1]), 400, f"{CONVERT}location index out of bounds: {2**31 - 1}"
+    yield "a long number", b'{"dictionary":{"stackTable":[{"locationIndices":[' + b"1" * n + b"]}]}}", 400, "invalid number"
+    yield "an open string", b'{"dictionary":{"stringTable":["' + b"\\u0041" * n, 400, "unexpected EOF"
+    yield "bad UTF-8", b'{"dictionary":{"stringTable":["\xff\xfe\x80"]}}', 400, "invalid UTF-8"
+
+
+def otlps(n, full):
+    z = zeros(10000 if full else 1500)
+    for what, body, status, code, text in otlp_messages(n):
+        yield "otlp: " + what, OTLP, OTLP_PROTO, body, status, text
+        yield "otlp over gRPC: " + what, EXPORT, GRPC, envelope(body), code, text
+    for what, body, status, text in otlp_jsons(n):
+        yield "otlp JSON: " + what, OTLP, JSON, body, status, text
+    zipped, over = {"Content-Encoding": "gzip"}, "uncompressed profile payload size exceeds limit of 268 MB"
+    yield "otlp: gzip of zeros", OTLP, {**OTLP_PROTO, **zipped}, z, 413, over
+    yield "otlp JSON: gzip of zeros", OTLP, {**JSON, **zipped}, z, 413, over
+    yield "otlp: gzip in gzip", OTLP, {**OTLP_PROTO, **zipped}, gzip.compress(z), 400, NO_MESSAGE
+    yield ("otlp over gRPC: gzip of zeros", EXPORT, {**GRPC, "grpc-encoding": "gzip"}, envelope(z, 1), 8,
+           "message size is larger than configured max 268435456")
+    yield ("otlp over gRPC: a frame of 4 GiB", EXPORT, GRPC, envelope(b"x", size=2**32 - 1), 8,
+           "message size 4294967295 is larger than configured max 268435456")
+    yield ("otlp over gRPC: a frame longer than the body", EXPORT, GRPC, envelope(b"x" * 10, size=100), 3,
+           "protocol error: promised 100 bytes in enveloped message, got 10 bytes")
+    yield "otlp over gRPC: a million frames of nothing", EXPORT, GRPC, envelope(b"") * n, 12, "unary request has multiple messages"
+
+
 def bombs(full):
     """(what, path, headers, body, status, a part of the answer)"""
     n = 10**6 if full else 10**5
@@ -297,6 +431,7 @@ def bombs(full):
     yield from jsons(n)
     yield from selectors()
     yield from texts()
+    yield from otlps(n, full)
 
 
 class Tests:
@@ -337,13 +472,16 @@ class Tests:
         self.forget_peak()
         before, begun = self.memory_mib("VmRSS"), time.monotonic()
         try:
-            status, _, text = self.s.request("POST", path, headers, body, timeout=self.seconds)
+            if headers.get("Content-Type") == "application/grpc":
+                status, text = self.s.call(path, headers, body, self.seconds)
+            else:
+                status, _, text = self.s.request("POST", path, headers, body, timeout=self.seconds)
+                text = text.decode(errors="replace")
         except OSError as e:
-            status, text = 0, repr(e).encode()
+            status, text = 0, repr(e)
         took, added = time.monotonic() - begun, self.memory_mib("VmHWM") - before
         self.slowest = max(self.slowest, (took, what))
         self.largest = max(self.largest, (added, what))
-        text = text.decode()
         answer = text if status == 200 else json.loads(text)["message"] if text.startswith("{") else text
         self.check(what, status == want and part in answer, (status, answer))
         self.check(what + " in time", took < self.seconds, took)

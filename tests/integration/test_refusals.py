@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,12 +19,11 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 from server import Server  # noqa: E402
-from test_bombs import field, pprof, push_body, sample, varint  # noqa: E402
+from test_bombs import (  # noqa: E402
+    EXPORT, OTLP, PUSH, envelope, field, otlp, otlp_json, otlp_profile, pprof, push_body, sample, varint)
 from test_http2 import DATA, END_HEADERS, HEADERS, PING, START, fields, frame  # noqa: E402
 from test_limits import refusals  # noqa: E402
 
-PUSH, OTLP = "/push.v1.PusherService/Push", "/v1development/profiles"
-EXPORT = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
 SECONDS = 30
 passed = failed = 0
 
@@ -43,33 +41,9 @@ def as_pprof(time_ns):
     return pprof(sample()) + varint(9 << 3) + varint(time_ns)
 
 
-def as_otlp(service, time_ns):
-    profile = (field(1, field(1, 1) + field(2, 2)) + field(2, field(1, 1) + field(4, varint(5)))
-               + b"\x19" + struct.pack("<Q", time_ns))
-    resource = field(1, field(1, b"service.name") + field(2, field(1, service.encode())))
-    tables = (field(1, b"") + field(2, b"") + field(2, field(3, field(1, 1))) + field(3, b"") + field(3, field(1, 3))
-              + field(7, b"") + field(7, field(1, 1)) + b"".join(field(5, s) for s in (b"", b"cpu", b"nanoseconds", b"main")))
-    return field(1, field(1, resource) + field(2, field(2, profile))) + field(2, tables)
-
-
-def as_otlp_json(service, time_ns):
-    profile = {"sampleType": {"typeStrindex": 1, "unitStrindex": 2}, "samples": [{"stackIndex": 1, "values": [5]}],
-               "timeUnixNano": str(time_ns)}
-    return json.dumps({
-        "resourceProfiles": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
-                              "scopeProfiles": [{"profiles": [profile]}]}],
-        "dictionary": {"stringTable": ["", "cpu", "nanoseconds", "main"], "mappingTable": [{}],
-                       "functionTable": [{}, {"nameStrindex": 3}], "locationTable": [{}, {"lines": [{"functionIndex": 1}]}],
-                       "stackTable": [{}, {"locationIndices": [1]}]}}).encode()
-
-
 def as_push_json(body, service):
     labels = [{"name": "service_name", "value": service}, {"name": "__name__", "value": "process_cpu"}]
     return json.dumps({"series": [{"labels": labels, "samples": [{"rawProfile": base64.b64encode(body).decode()}]}]}).encode()
-
-
-def envelope(message):
-    return b"\0" + struct.pack(">I", len(message)) + message
 
 
 GARBAGE = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
@@ -85,7 +59,9 @@ def message(kind, service, time_ns, garbage=False):
         return as_push_json(raw, service)
     if garbage:
         return GARBAGE
-    return as_otlp_json(service, time_ns) if kind == "otlp-json" else as_otlp(service, time_ns)
+    if kind == "otlp-json":
+        return otlp_json(service=service, time_ns=time_ns)
+    return otlp(field(2, otlp_profile(time_ns=time_ns)), service=service.encode())
 
 
 # name: (path, content type, kind of message, what wraps it)
@@ -103,16 +79,6 @@ TRANSPORTS = {
 }
 
 
-def by_curl(s, path, headers, body):
-    """True: the call succeeded. HTTP/2, as gRPC has it."""
-    command = ["curl", "-sS", "--http2-prior-knowledge", "-D", "-", "-o", os.devnull, "-H", "te: trailers",
-               "-m", str(SECONDS), "--data-binary", "@-", s.url + path]
-    for k, v in headers.items():
-        command += ["-H", f"{k}: {v}"]
-    out = subprocess.run(command, input=body, capture_output=True, check=False).stdout.decode()
-    return re.search(r"^grpc-status: 0\r?$", out, re.M) is not None
-
-
 def send(s, transport, tenant, service="shop", time_ns=None, garbage=False, body=None, more=()):
     """True: accepted."""
     time_ns = time_ns or time.time_ns()
@@ -125,7 +91,7 @@ def send(s, transport, tenant, service="shop", time_ns=None, garbage=False, body
         path += "?" + urllib.parse.urlencode({"name": service, "from": t - 10, "until": t, "format": "pprof"})
     data = wrap(message(form, service, time_ns, garbage)) if body is None else body
     if kind == "application/grpc":
-        return by_curl(s, path, headers, data)
+        return s.call(path, headers, data, SECONDS)[0] == 0
     status, _, text = s.request("POST", path, headers, data)
     if kind.endswith("text") and status == 200:
         text = base64.b64decode(text)
