@@ -120,6 +120,9 @@ enum status ingest_check_profile(
 void ingest_size_text(uint64_t bytes, unsigned base, char out[32]);
 /* "2026-01-01T00:00:00Z" */
 void ingest_reset_text(int64_t s, char out[32]);
+/* What is noted about uploads that pass although the tenant's limit is reached; {NULL, 0} when the
+ * arena is full. */
+struct str ingest_throttled(const struct ingest_request *rq);
 /* "2026-08-21 10:00:00.123 +0000 UTC" */
 void ingest_time_text(int64_t ms, char out[64]);
 /* At most `max` bytes of s, cut at a character and marked with "…": so that the end of a message

@@ -74,6 +74,16 @@ void ingest_reset_text(int64_t s, char out[32])
     snprintf(out, 32, "%.19sZ", full);
 }
 
+struct str ingest_throttled(const struct ingest_request *rq)
+{
+    const struct ingest_quota *q = &rq->limits.quota;
+    return arena_printf(rq->arena,
+        "{\"body\":{\"periodType\":\"%s\",\"periodLimitMb\":%" PRIu64 ",\"limitResetTime\":%" PRId64
+        ",\"samplingPeriodSec\":%" PRId64 ",\"samplingRequests\":%" PRIu64 ",\"usageGroup\":\"\"}}",
+        ingest_periods[q->period].p, q->period_bytes / MIB, q->reset_s,
+        (int64_t)(q->requests_period_ns / NS_PER_S), q->requests);
+}
+
 void ingest_time_text(int64_t ms, char out[64])
 {
     int64_t s = ms / 1000 - (ms % 1000 < 0);

@@ -39,7 +39,8 @@ struct split {
         uint32_t n, cap;
     } groups;
     struct idmap by_labels;
-    uint32_t n_dropped; /* samples */
+    uint32_t n_dropped;   /* samples */
+    struct str throttled; /* annotation: the tenant's limit is reached, this is one of the few */
 };
 
 static enum status split_begin(struct split *sp, struct error *err)
@@ -56,6 +57,8 @@ static enum status split_begin(struct split *sp, struct error *err)
     sp->base.n = from.n;
     sp->base.cap = from.n + 1;
     ingest_limit_session(&sp->base, arena, sp->rq->limits.sessions_per_series_max);
+    if (sp->rq->limits.quota.reached && !(sp->throttled = ingest_throttled(sp->rq)).p)
+        return ingest_arena_full(arena, err);
     for (uint32_t i = 0; i < sp->prof->n_samples; i++)
         sp->counts[sp->prof->samples[i].labelset]++;
     return ST_OK;
@@ -142,7 +145,8 @@ static enum status find_group(struct split *sp, uint32_t *ret_group, struct erro
     return ST_OK;
 }
 
-/* What is consumed here, and what the store itself says about each type of a row. */
+/* What is consumed here, what the store itself says about each type of a row, and annotations,
+ * which are ours. */
 static void drop_reserved(struct label_set *set)
 {
     static const struct str reserved[] = {{"__delta__", 9}, {"__order__", 9}, {"__type__", 8},
@@ -150,7 +154,7 @@ static void drop_reserved(struct label_set *set)
         {"__service_name__", 16}};
     uint32_t kept = 0;
     for (uint32_t i = 0; i < set->n; i++) {
-        bool drop = false;
+        bool drop = label_is_annotation(set->v[i].name);
         for (size_t k = 0; k < ARRAY_LEN(reserved); k++)
             drop = drop || str_eq(set->v[i].name, reserved[k]);
         if (!drop)
@@ -174,6 +178,9 @@ static enum status make_groups(struct split *sp, struct error *err)
             continue;
         TRY(ingest_check_labels(sp->rq, &sp->set, &sp->series->reason, err));
         drop_reserved(&sp->set);
+        if (sp->throttled.n && !label_set_put(&sp->set, sp->rq->arena,
+                                   STR("pyroscope.ingest.throttled"), sp->throttled))
+            return ingest_arena_full(sp->rq->arena, err);
         TRY(find_group(sp, &sp->group_of[i], err));
         sp->groups.v[sp->group_of[i]].n += sp->counts[i];
     }

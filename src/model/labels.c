@@ -79,6 +79,12 @@ struct str labels_get(struct labels ls, struct str name)
     return lo < ls.n && str_eq(ls.v[lo].name, name) ? ls.v[lo].value : (struct str){0};
 }
 
+bool label_is_annotation(struct str name)
+{
+    return str_eq(name, STR("pyroscope.ingest.throttled")) ||
+           str_eq(name, STR("pyroscope.ingest.sampled"));
+}
+
 bool labels_eq(struct labels a, struct labels b)
 {
     if (a.n != b.n)

@@ -26,7 +26,7 @@ enum label_kind label_kind(struct str name)
     for (size_t i = 0; i < ARRAY_LEN(synthetic); i++)
         if (str_eq(name, synthetic[i].name))
             return synthetic[i].kind;
-    return LABEL_STORED;
+    return label_is_annotation(name) ? LABEL_ANNOTATION : LABEL_STORED;
 }
 
 static struct str stored(const struct part_series *s, struct str name)
@@ -55,6 +55,8 @@ struct str series_label(const struct part_series *s, uint32_t k, enum label_kind
     switch (kind) {
     case LABEL_STORED:
         return stored(s, name);
+    case LABEL_ANNOTATION:
+        return STR_EMPTY;
     case LABEL_SERVICE:
         return stored(s, STR("service_name"));
     case LABEL_PERIOD_TYPE:

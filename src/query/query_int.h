@@ -59,6 +59,7 @@ void query_format_duration(int64_t ns, char out[DURATION_TEXT]);
 
 enum label_kind {
     LABEL_STORED,
+    LABEL_ANNOTATION, /* stored, but no label to the outside: always absent */
     LABEL_SERVICE,
     LABEL_PERIOD_TYPE,
     LABEL_PERIOD_UNIT,
@@ -79,6 +80,20 @@ enum { LABELS_SYNTHETIC = 6 };
  * LABELS_SYNTHETIC]. Returns how many. */
 uint32_t series_labels(
     const struct part_series *s, uint32_t k, struct buf *scratch, struct label *v);
+
+/* annotations.c: of points */
+
+struct exec_part;
+struct annotations {
+    MSG_LIST(struct m_annotation) list;
+};
+/* Whether a series that matches has one. */
+bool annotations_any(const struct exec_part *ep);
+/* Adds those of the series that *to does not have; *to is NULL while there are none. */
+enum status annotations_add(
+    struct query *q, const struct part_series *s, struct annotations **to, struct error *err);
+/* By key, then by value. */
+void annotations_sort(struct annotations *a);
 
 /* ids.c: span, trace and profile ids of requests */
 

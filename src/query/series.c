@@ -14,7 +14,8 @@
  *
  * AVERAGE is the sum of a bucket divided by the number of its rows. An exemplar is the profile of a
  * bucket with the largest value: which it is shows only when all rows have been seen, so all
- * profiles are kept as points until then, and rows are read where timelines would do.
+ * profiles are kept as points until then, and rows are read where timelines would do; so they are
+ * where series have annotations, which a point has from all of its rows.
  * Memory: groups, cells and points in the arena, indexes on the heap within what is left. */
 #include <stdlib.h>
 
@@ -25,6 +26,7 @@ struct cell {
     uint32_t group;
     int64_t bucket, sum, rows;
     uint32_t best; /* of the points; SYM_NONE: none */
+    struct annotations *notes;
 };
 
 struct group {
@@ -54,6 +56,7 @@ struct series_run {
     /* Of the part at hand: */
     uint32_t *group_of; /* series × SAMPLE_TYPES_MAX, SYM_NONE where not resolved */
     uint8_t *keep;      /* which stacks count; NULL: all */
+    bool annotated;     /* some series */
 };
 
 /* Groups: those of groups.c, with what is ours about them. */
@@ -147,6 +150,8 @@ static enum status add_row(void *ctx, const struct exec_part *ep, const struct p
     c->rows++;
     if (__builtin_add_overflow(c->sum, value, &c->sum))
         return query_overflow(err);
+    if (r->annotated)
+        TRY(annotations_add(r->x->q, part_series(ep->part, row->series), &c->notes, err));
     if (!r->exemplars)
         return ST_OK;
     const struct point p = {.group = *group,
@@ -262,7 +267,8 @@ static enum status add_part(struct series_run *r, struct exec_part *ep, struct e
         return query_full(q, err);
     memset(r->group_of, 0xFF, n * sizeof *r->group_of);
     bool any, done = false;
-    if (!r->s->rules.any && !r->exemplars)
+    r->annotated = annotations_any(ep);
+    if (!r->s->rules.any && !r->exemplars && !r->annotated)
         TRY(add_timelines(r, ep, &done, err));
     if (done)
         return ST_OK;
@@ -342,6 +348,11 @@ static enum status make_points(struct series_run *r, struct error *err)
         points[i].timestamp =
             (int64_t)((uint64_t)r->s->range.start_ms + (uint64_t)c->bucket * (uint64_t)r->step_ms);
         g->total += points[i].value;
+        annotations_sort(c->notes);
+        if (c->notes) {
+            points[i].annotations.v = c->notes->list.v;
+            points[i].annotations.n = c->notes->list.n;
+        }
         if (c->best != SYM_NONE)
             TRY(fill_exemplar(r, c, &points[i], err));
     }

@@ -30,7 +30,7 @@ from grpc_go import ENV, TLSServer, make_certificates  # noqa: E402
 from protolite import Schema, read_value, read_varint  # noqa: E402
 from sdk import CACHE, Report, run, tool  # noqa: E402
 from server import OLD_DATA, Server  # noqa: E402
-from test_rpc import CASES, ERRORS, QUERIER, upload  # noqa: E402
+from test_rpc import CASES, ERRORS, QUERIER, SIDE, upload  # noqa: E402
 
 CAPTURES, ANSWERS = (os.path.join(TESTS, "conformance", n) for n in ("captures", "answers"))
 DEPLOY = os.path.join(os.path.dirname(TESTS), "deploy", "grafana")
@@ -396,6 +396,21 @@ def check_new(report, build):
             report.row("a new server, %s: %r" % (what, got), got == {})
 
 
+def check_annotations(report, build, folder):
+    """Points with profiles that passed although the tenant's limit was reached, with annotations switched on."""
+    path = os.path.join(folder, "overrides.yaml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("overrides: {t: {ingestion_limit: {limit_reached: true, period_type: day, period_limit_mb: 5, "
+                "limit_reset_time: 1767225600, sampling: {num_requests: 9, period: 1h}}}}")
+    with Server(build, OLD_DATA + ["-runtime-config.file=" + path]) as server, Source(server.url) as source:
+        upload(server)
+        got = source.ask("SelectSeries", dict(SIDE, step=15), Headers={"X-Scope-OrgID": "t"})
+        notes = [(a["key"], json.loads(a["value"])) for p in got["series"][0]["points"] for a in p["annotations"]]
+        report.row("annotations: %r" % (notes,), notes == [("pyroscope.ingest.throttled", {"body": {
+            "periodType": "day", "periodLimitMb": 5, "limitResetTime": 1767225600, "samplingPeriodSec": 3600,
+            "samplingRequests": 9, "usageGroup": ""}})] * 2)
+
+
 def placed(value, variables):
     """A query of the dashboard with its variables in place."""
     text = json.dumps(value)
@@ -462,6 +477,7 @@ def main(build):
             drilldown(report, address, schema, TENANT, side("java-rfc", CPU), truth("java-rfc", CPU))
         check_new(report, build)
         with tempfile.TemporaryDirectory() as folder:
+            check_annotations(report, build, folder)
             check_tls(report, build, folder)
     except Exception as x:  # whatever it is, it is a failure with a text
         report.row("%s: %s" % (type(x).__name__, x), False)

@@ -14,6 +14,7 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from query import CPU, rpc
 from server import Server
 
 passed = failed = 0
@@ -183,6 +184,23 @@ overrides:
 """
 
 
+def annotated(s, what):
+    """What passed the switch is marked in timelines, other uploads are not, and the mark is no label."""
+    now = int(time.time() * 1000)
+    ask = {"start": now - 60000, "end": now + 60000, "step": 240, "profileTypeID": CPU, "labelSelector": "{}"}
+    marks = {}
+    for tenant in ("t", "u"):
+        points = rpc(s, "SelectSeries", dict(ask, start=now - 180000, groupBy=["service_name"]), tenant)["series"][0]["points"]
+        marks[tenant] = [(a["key"], json.loads(a["value"])) for p in points for a in p.get("annotations", [])]
+    body = {"periodType": "hour", "periodLimitMb": 1024, "limitResetTime": 1767225600, "samplingPeriodSec": 3600,
+            "samplingRequests": 1, "usageGroup": ""}
+    check("annotation" + what, marks == {"t": [("pyroscope.ingest.throttled", {"body": body})], "u": []}, marks)
+    names = rpc(s, "LabelNames", {"start": now - 60000, "end": now + 60000}, "t")["names"]
+    sets = rpc(s, "Series", {"start": now - 60000, "end": now + 60000}, "t")["labelsSet"]
+    check("no label" + what, "service_name" in names and not any("pyroscope." in n for n in names) and
+          len(sets) == 1 and "throttled" not in json.dumps(sets), (names, sets))
+
+
 def quota(build):
     with tempfile.TemporaryDirectory(prefix="everflame-test-") as folder:
         path = os.path.join(folder, "overrides.yaml")
@@ -201,6 +219,10 @@ def quota(build):
             while upload(s, "t", "shop")[0] != 200 and time.monotonic() < until:
                 time.sleep(0.05)
             check("the switch is off", upload(s, "t", "shop")[0] == 200)
+            for what in ("", " from blocks"):
+                annotated(s, what)
+                s.stop()
+                s.start()
 
 
 def main():

@@ -259,13 +259,21 @@ static void test_quota(void **state)
     test_limits.quota.requests_period_ns = 60 * NS_PER_S;
     push();
     expect(ST_OK, "", 2);
+    assert_non_null(strstr(fake.rows[1],
+        "pyroscope.ingest.throttled=\"{\\\"body\\\":{\\\"periodType\\\":\\\"day\\\","
+        "\\\"periodLimitMb\\\":1536,\\\"limitResetTime\\\":1767225600,"
+        "\\\"samplingPeriodSec\\\":60,\\\"samplingRequests\\\":2,"
+        "\\\"usageGroup\\\":\\\"\\\"}}\""));
     push();
     expect(ST_OK, "", 4);
     push();
     expect(ST_RESOURCE_EXHAUSTED, text, 4);
     test_limits.quota.reached = false;
+    begin(); /* such a note is not a client's to make */
+    add_label(add_service("a", small_pprof("", "")), "pyroscope.ingest.throttled", "x");
     push();
-    expect(ST_OK, "", 6);
+    expect(ST_OK, "", 5);
+    assert_null(strstr(fake.rows[4], "throttled"));
 }
 
 static void test_scopes(void **state)

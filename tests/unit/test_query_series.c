@@ -133,6 +133,80 @@ static void test_groups(void **state)
     setup_done(&s);
 }
 
+/* "t:k=v,k=v t:…" of the first series */
+static const char *notes_of(const response *rs)
+{
+    static char out[8192];
+    size_t n = 0;
+    out[0] = 0;
+    for (uint32_t i = 0; i < rs->series.v[0].points.n; i++) {
+        const struct m_point *p = &rs->series.v[0].points.v[i];
+        n += (size_t)snprintf(
+            out + n, sizeof out - n, "%s%lld:", i ? " " : "", (long long)p->timestamp);
+        for (uint32_t k = 0; k < p->annotations.n; k++)
+            n += (size_t)snprintf(out + n, sizeof out - n, "%s%.*s=%.*s", k ? "," : "",
+                STR_ARG(p->annotations.v[k].key), STR_ARG(p->annotations.v[k].value));
+    }
+    return out;
+}
+
+static const char *ask_notes(struct setup *s, request rq)
+{
+    response rs = {0};
+    setup_query(s);
+    CHECK_OK(s, query_select_series(&s->q, &rq, &rs, &s->err));
+    assert_int_equal(rs.series.n, 1);
+    return notes_of(&rs);
+}
+
+/* Of all rows of a bucket, each once, in order; and they are no labels. */
+static void test_annotations(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"env=prod,pyroscope.ingest.throttled=later",
+        "pyroscope.ingest.sampled=half,pyroscope.ingest.throttled=early", "env=prod"};
+    static const char want[] = "2000:pyroscope.ingest.sampled=half,pyroscope.ingest.throttled="
+                               "early,pyroscope.ingest.throttled=later 3000: "
+                               "4000:pyroscope.ingest.throttled=later";
+    struct setup s;
+    struct str name[] = {STR("pyroscope.ingest.throttled")};
+    setup_init(&s);
+    struct part *p = fixture_part(&s.store, "anonymous", "app");
+    for (int i = 0; i < 3; i++)
+        fixture_series(&s.store, p, "process_cpu", labels[i], "cpu:nanoseconds", "cpu:nanoseconds");
+    fixture_row(&s.store, p, 0, 1500 * MS_NS, "main;a 1");
+    fixture_row(&s.store, p, 0, 1600 * MS_NS, "main;a 1");
+    fixture_row(&s.store, p, 1, 1700 * MS_NS, "main;b 1");
+    fixture_row(&s.store, p, 2, 2500 * MS_NS, "main;a 2");
+    fixture_row(&s.store, p, 0, 3500 * MS_NS, "main;b 5");
+    fixture_row(&s.store, p, 2, 3600 * MS_NS, "main;b 1");
+    request rq = series(1000, 5000, 1);
+    assert_string_equal(ask_notes(&s, rq), want);
+    rq.exemplar_type = M_EXEMPLAR_INDIVIDUAL;
+    assert_string_equal(ask_notes(&s, rq), want);
+    rq.group_by.v = name;
+    rq.group_by.n = 1;
+    assert_string_equal(ask_notes(&s, rq), want);
+    rq = series(1000, 5000, 1);
+    rq.label_selector = STR("{\"pyroscope.ingest.throttled\"=\"\"}");
+    assert_string_equal(ask(&s, rq), "{} 2000=3 3000=2 4000=6");
+    rq.label_selector = STR("{\"pyroscope.ingest.throttled\"=~\".+\"}");
+    assert_string_equal(ask(&s, rq), "");
+    rq.label_selector = STR("{env=\"prod\"}");
+    assert_string_equal(ask_notes(&s, rq), "2000:pyroscope.ingest.throttled=later 3000: "
+                                           "4000:pyroscope.ingest.throttled=later");
+    struct m_location_name site[] = {{STR("main")}, {STR("b")}};
+    struct m_stack_trace_selector below = {0};
+    below.call_site.v = site;
+    below.call_site.n = 2;
+    rq = series(1000, 5000, 1);
+    rq.stack_trace_selector = &below;
+    assert_string_equal(ask_notes(&s, rq),
+        "2000:pyroscope.ingest.sampled=half,pyroscope.ingest.throttled=early "
+        "4000:pyroscope.ingest.throttled=later");
+    setup_done(&s);
+}
+
 /* Equal sums are ordered by labels. */
 static void test_order(void **state)
 {
@@ -252,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grid),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_annotations),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_average),
         cmocka_unit_test(test_stack_selector),
