@@ -1,73 +1,23 @@
 /* The tables of messages.h: one row per field, by rising number.
  *
- * The macros check at compile time that the C type of a field fits its kind. JSON names and numbers
+ * The macros (msg_table.h) check that the C type of a field fits its kind. JSON names and numbers
  * are compared with the texts in proto/ by a unit test. Everything is constant. */
 #include "codec/messages.h"
 
-#define C_INT32 int32_t
-#define C_INT64 int64_t
-#define C_UINT32 uint32_t
-#define C_UINT64 uint64_t
-#define C_BOOL bool
-#define C_DOUBLE double
-#define C_ENUM int32_t
-#define C_STRING struct str
-#define C_BYTES struct str
-#define C_JSON struct str
-
-/* 1, or no array of that size. */
-#define IS_TYPE(expr, type) \
-    sizeof(char[__builtin_types_compatible_p(__typeof__(expr), type) ? 1 : -1])
-#define AT(T, f, type) (uint32_t)(offsetof(struct T, f) + 0 * IS_TYPE(((struct T *)0)->f, type))
-#define AT_LIST(T, f, type) \
-    (uint32_t)(offsetof(struct T, f) + 0 * IS_TYPE(*((struct T *)0)->f.v, type))
-
-#define ONE(T, f, json, number, kind)                                                   \
-    {                                                                                   \
-#f, json, number, MSG_##kind, false, AT(T, f, C_##kind), MSG_NO_HAS, NULL, NULL \
-    }
-#define OPTIONAL(T, f, json, number, kind)                                                        \
-    {                                                                                             \
-#f, json, number, MSG_##kind, false, AT(T, f, C_##kind), AT(T, has_##f, bool), NULL, NULL \
-    }
-#define MANY(T, f, json, number, kind)                                                      \
-    {                                                                                       \
-#f, json, number, MSG_##kind, true, AT_LIST(T, f, C_##kind), MSG_NO_HAS, NULL, NULL \
-    }
-#define ENUM(T, f, json, number, values)                                                  \
-    {                                                                                     \
-#f, json, number, MSG_ENUM, false, AT(T, f, int32_t), MSG_NO_HAS, NULL, &(values) \
-    }
-#define OPTIONAL_ENUM(T, f, json, number, values)                                         \
-    {                                                                                     \
-#f, json, number, MSG_ENUM, false, AT(T, f, int32_t), AT(T, has_##f, bool), NULL, \
-            &(values)                                                                     \
-    }
-#define SUB(T, f, json, number, type)                                                            \
-    {                                                                                            \
-#f, json, number, MSG_MESSAGE, false, AT(T, f, struct type *), MSG_NO_HAS, &type##_desc, \
-            NULL                                                                                 \
-    }
-#define SUBS(T, f, json, number, type)                                                             \
-    {                                                                                              \
-#f, json, number, MSG_MESSAGE, true, AT_LIST(T, f, struct type), MSG_NO_HAS, &type##_desc, \
-            NULL                                                                                   \
-    }
-
-#define DESC(T, proto_name)            \
-    const struct msg_desc T##_desc = { \
-        proto_name, sizeof(struct T), T##_fields, ARRAY_LEN(T##_fields)}
+#include "codec/msg_table.h"
 
 /* ── types.v1 ── */
 
 static const char *const aggregation_names[] = {
     "TIME_SERIES_AGGREGATION_TYPE_SUM", "TIME_SERIES_AGGREGATION_TYPE_AVERAGE"};
-static const struct msg_enum aggregation = {
-    .names = aggregation_names, .n = ARRAY_LEN(aggregation_names)};
+static const struct msg_enum aggregation = {.name = "types.v1.TimeSeriesAggregationType",
+    .names = aggregation_names,
+    .n = ARRAY_LEN(aggregation_names)};
 
 static const char *const exemplar_names[] = {"EXEMPLAR_TYPE_UNSPECIFIED", "EXEMPLAR_TYPE_NONE",
     "EXEMPLAR_TYPE_INDIVIDUAL", "EXEMPLAR_TYPE_SPAN"};
-static const struct msg_enum exemplar = {.names = exemplar_names, .n = ARRAY_LEN(exemplar_names)};
+static const struct msg_enum exemplar = {
+    .name = "types.v1.ExemplarType", .names = exemplar_names, .n = ARRAY_LEN(exemplar_names)};
 
 static const struct msg_field m_label_pair_fields[] = {
     ONE(m_label_pair, name, "name", 1, STRING),
@@ -182,6 +132,7 @@ static const struct msg_field m_names_response_fields[] = {
     MANY(m_names_response, names, "names", 1, STRING),
 };
 DESC(m_names_response, "types.v1.LabelNamesResponse");
+DESC_LIKE(m_label_values_response, m_names_response, "types.v1.LabelValuesResponse");
 
 static const struct msg_field m_label_values_request_fields[] = {
     ONE(m_label_values_request, name, "name", 1, STRING),
@@ -277,11 +228,15 @@ static const char *const format_names[] = {"PROFILE_FORMAT_UNSPECIFIED",
     "PROFILE_FORMAT_PPROF"};
 static const char *const format_json_names[] = {
     "PROFILE_FORMAT_FUNCTIONS", "PROFILE_FORMAT_SANDWICH"};
-static const struct msg_enum profile_format = {
-    format_names, ARRAY_LEN(format_names), format_json_names, ARRAY_LEN(format_json_names)};
+static const struct msg_enum profile_format = {.name = "querier.v1.ProfileFormat",
+    .names = format_names,
+    .n = ARRAY_LEN(format_names),
+    .json_names = format_json_names,
+    .n_json = ARRAY_LEN(format_json_names)};
 
 static const char *const async_names[] = {"ASYNC_QUERY_TYPE_DISABLED", "ASYNC_QUERY_TYPE_FORCE"};
-static const struct msg_enum async_type = {.names = async_names, .n = ARRAY_LEN(async_names)};
+static const struct msg_enum async_type = {
+    .name = "querier.v1.AsyncQueryType", .names = async_names, .n = ARRAY_LEN(async_names)};
 
 static const struct msg_field m_profile_types_request_fields[] = {
     ONE(m_profile_types_request, start, "start", 1, INT64),
@@ -425,7 +380,8 @@ DESC(m_select_series_response, "querier.v1.SelectSeriesResponse");
 
 static const char *const heatmap_names[] = {
     "HEATMAP_QUERY_TYPE_UNSPECIFIED", "HEATMAP_QUERY_TYPE_INDIVIDUAL", "HEATMAP_QUERY_TYPE_SPAN"};
-static const struct msg_enum heatmap_type = {.names = heatmap_names, .n = ARRAY_LEN(heatmap_names)};
+static const struct msg_enum heatmap_type = {
+    .name = "querier.v1.HeatmapQueryType", .names = heatmap_names, .n = ARRAY_LEN(heatmap_names)};
 
 #define HEATMAP m_select_heatmap_request
 static const struct msg_field m_select_heatmap_request_fields[] = {

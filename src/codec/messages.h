@@ -284,13 +284,13 @@ struct m_empty {
 
 extern const struct msg_desc m_label_pair_desc, m_profile_types_request_desc,
     m_profile_types_response_desc, m_label_names_request_desc, m_names_response_desc,
-    m_label_values_request_desc, m_series_request_desc, m_series_response_desc,
-    m_select_merge_stacktraces_request_desc, m_select_merge_stacktraces_response_desc,
-    m_select_merge_span_profile_request_desc, m_select_merge_span_profile_response_desc,
-    m_select_merge_profile_request_desc, m_profile_desc, m_select_series_request_desc,
-    m_select_series_response_desc, m_select_heatmap_request_desc, m_select_heatmap_response_desc,
-    m_get_profile_stats_request_desc, m_get_profile_stats_response_desc,
-    m_analyze_query_request_desc, m_analyze_query_response_desc, m_diff_request_desc,
-    m_diff_response_desc, m_push_request_desc, m_empty_desc;
+    m_label_values_request_desc, m_label_values_response_desc, m_series_request_desc,
+    m_series_response_desc, m_select_merge_stacktraces_request_desc,
+    m_select_merge_stacktraces_response_desc, m_select_merge_span_profile_request_desc,
+    m_select_merge_span_profile_response_desc, m_select_merge_profile_request_desc, m_profile_desc,
+    m_select_series_request_desc, m_select_series_response_desc, m_select_heatmap_request_desc,
+    m_select_heatmap_response_desc, m_get_profile_stats_request_desc,
+    m_get_profile_stats_response_desc, m_analyze_query_request_desc, m_analyze_query_response_desc,
+    m_diff_request_desc, m_diff_response_desc, m_push_request_desc, m_empty_desc;
 
 #endif

@@ -50,6 +50,7 @@ struct msg_enum {
     uint32_t n;
     const char *const *json_names; /* by number - MSG_JSON_ONLY */
     uint32_t n_json;
+    const char *name; /* types.v1.ExemplarType; an enum of a message: pkg.Message.Enum */
 };
 
 /* The first number that is none: see above. */

@@ -16,8 +16,6 @@
 #include "net/rpc_int.h"
 
 enum {
-    PREFIX_BYTES = 5,
-    FLAG_COMPRESSED = 1,
     FLAG_TRAILERS = 0x80,
     TIMEOUT_DIGITS = 8,
     TRAILER_BYTES_MAX = 4 * ERROR_MSG_MAX + 256,
@@ -56,25 +54,25 @@ bool grpc_content_type(const struct http_request *rq, bool *ret_json, enum rpc_f
 
 /* ── the request ── */
 
-/* grpc-timeout: one to eight digits and a unit. What is too far away is no deadline. */
-static enum status read_timeout(struct connect_call *call, struct error *err)
+enum status grpc_read_timeout(
+    const struct http_request *rq, int64_t *ret_deadline_mono_ns, struct error *err)
 {
     static const struct {
         char unit;
         int64_t ns;
     } units[] = {{'H', 3600 * NS_PER_S}, {'M', 60 * NS_PER_S}, {'S', NS_PER_S}, {'m', NS_PER_MS},
         {'u', 1000}, {'n', 1}};
-    struct str value = http_header_get(call->rq, STR("Grpc-Timeout"));
+    struct str value = http_header_get(rq, STR("Grpc-Timeout"));
     uint64_t n;
     if (value.n == 0)
         return ST_OK;
     for (size_t i = 0; i < ARRAY_LEN(units) && value.n <= TIMEOUT_DIGITS + 1; i++) {
         if (value.p[value.n - 1] != units[i].unit || !str_to_u64(str_head(value, value.n - 1), &n))
             continue;
-        int64_t now = call->rq->start_mono_ns, after;
+        int64_t now = rq->start_mono_ns, after;
         if (!__builtin_mul_overflow((int64_t)n, units[i].ns, &after) &&
             !__builtin_add_overflow(now, after, &after))
-            call->deadline_mono_ns = MAX(after, 1);
+            *ret_deadline_mono_ns = MAX(after, 1);
         return ST_OK;
     }
     FAIL(err, ST_INVALID_ARGUMENT, "protocol error: invalid timeout \"%.*s\"",
@@ -87,22 +85,22 @@ static enum status read_frame(
 {
     if (body.n == 0)
         FAIL(err, ST_UNIMPLEMENTED, "unary request has zero messages");
-    if (body.n < PREFIX_BYTES)
+    if (body.n < GRPC_PREFIX_BYTES)
         FAIL(err, ST_INVALID_ARGUMENT, "protocol error: incomplete envelope: unexpected EOF");
     const uint8_t *p = (const uint8_t *)body.p;
     uint64_t n = (uint64_t)p[1] << 24 | p[2] << 16 | p[3] << 8 | p[4];
-    if (p[0] & ~FLAG_COMPRESSED)
+    if (p[0] & ~GRPC_COMPRESSED)
         FAIL(err, ST_INTERNAL, "protocol error: invalid envelope flags %08u", p[0]);
     if (n > max)
         return rpc_too_large(n, max, err);
-    if (n > body.n - PREFIX_BYTES)
+    if (n > body.n - GRPC_PREFIX_BYTES)
         FAIL(err, ST_INVALID_ARGUMENT,
             "protocol error: promised %llu bytes in enveloped message, got %zu bytes",
-            (unsigned long long)n, body.n - PREFIX_BYTES);
-    if (n < body.n - PREFIX_BYTES)
+            (unsigned long long)n, body.n - GRPC_PREFIX_BYTES);
+    if (n < body.n - GRPC_PREFIX_BYTES)
         FAIL(err, ST_UNIMPLEMENTED, "unary request has multiple messages");
-    *ret_compressed = p[0] & FLAG_COMPRESSED;
-    *ret_payload = str_skip(body, PREFIX_BYTES);
+    *ret_compressed = p[0] & GRPC_COMPRESSED;
+    *ret_payload = str_skip(body, GRPC_PREFIX_BYTES);
     return ST_OK;
 }
 
@@ -135,7 +133,7 @@ enum status grpc_read(struct connect_call *call, void **ret_message, struct erro
 {
     bool gzip, compressed = false;
     struct str body = call->rq->body;
-    TRY(read_timeout(call, err));
+    TRY(grpc_read_timeout(call->rq, &call->deadline_mono_ns, err));
     TRY(rpc_read_encoding(http_header_get(call->rq, STR("Grpc-Encoding")), &gzip, err));
     if (call->form == RPC_GRPC_WEB_TEXT)
         TRY(decode_text(call, &body, err));
@@ -151,17 +149,16 @@ enum status grpc_read(struct connect_call *call, void **ret_message, struct erro
 
 /* ── the answer ── */
 
-static void put_prefix(struct buf *out, size_t at, uint8_t flags)
+void grpc_put_prefix(struct buf *out, size_t at, uint8_t flags)
 {
-    size_t n = out->n - at - PREFIX_BYTES;
-    uint8_t prefix[PREFIX_BYTES] = {
+    size_t n = out->n - at - GRPC_PREFIX_BYTES;
+    uint8_t prefix[GRPC_PREFIX_BYTES] = {
         flags, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
     if (!out->failed)
         memcpy(out->p + at, prefix, sizeof prefix);
 }
 
-/* Printable ASCII stays; what is not UTF-8 becomes U+FFFD. */
-static void put_percent(struct buf *out, struct str s)
+void grpc_put_percent(struct buf *out, struct str s)
 {
     while (s.n) {
         uint32_t cp;
@@ -195,7 +192,7 @@ static void send(struct http_request *rq, enum rpc_form form, bool gzip, struct 
     struct buf text, packed;
     int n = snprintf(number, sizeof number, "%d", code);
     buf_init(&text, TRAILER_BYTES_MAX);
-    put_percent(&text, message);
+    grpc_put_percent(&text, message);
     struct http_header trailers[] = {
         {STR("Grpc-Status"), str_make(number, (size_t)n)}, {STR("Grpc-Message"), buf_view(&text)}};
     struct http_header headers[] = {
@@ -210,11 +207,11 @@ static void send(struct http_request *rq, enum rpc_form form, bool gzip, struct 
         .gzip = HTTP_GZIP_NEVER};
     if (form != RPC_GRPC) {
         size_t at = body->n;
-        buf_add(body, "\0\0\0\0", PREFIX_BYTES);
+        buf_add(body, "\0\0\0\0", GRPC_PREFIX_BYTES);
         buf_printf(body, "grpc-status: %s\r\n", number);
         if (message.n)
             buf_printf(body, "grpc-message: %.*s\r\n", (int)text.n, text.p);
-        put_prefix(body, at, FLAG_TRAILERS);
+        grpc_put_prefix(body, at, FLAG_TRAILERS);
     }
     if (form == RPC_GRPC_WEB_TEXT) {
         buf_init(&packed, 2 * body->n + 16);
@@ -239,8 +236,8 @@ void grpc_fail(struct http_request *rq, enum rpc_form form, const struct error *
 static bool compress(struct buf *plain, struct buf *out)
 {
     buf_init(out, plain->n + plain->n / 8 + 1024);
-    buf_add(out, "\0\0\0\0", PREFIX_BYTES);
-    struct str message = str_skip(buf_view(plain), PREFIX_BYTES);
+    buf_add(out, "\0\0\0\0", GRPC_PREFIX_BYTES);
+    struct str message = str_skip(buf_view(plain), GRPC_PREFIX_BYTES);
     if (gzip_deflate(message, RPC_GZIP_LEVEL, out, NULL) == ST_OK && !out->failed)
         return true;
     buf_done(out);
@@ -253,7 +250,7 @@ void grpc_reply(struct connect_call *call, const void *response)
     struct buf body, packed;
     bool wanted = call->request_was_gzip || rpc_accepts_gzip(call->rq, STR("Grpc-Accept-Encoding"));
     buf_init(&body, RPC_RESPONSE_BYTES_MAX);
-    buf_add(&body, "\0\0\0\0", PREFIX_BYTES);
+    buf_add(&body, "\0\0\0\0", GRPC_PREFIX_BYTES);
     rpc_encode(call, response, &body);
     if (body.failed) {
         buf_done(&body);
@@ -266,7 +263,7 @@ void grpc_reply(struct connect_call *call, const void *response)
         buf_done(&body);
         body = packed;
     }
-    put_prefix(&body, 0, gzip ? FLAG_COMPRESSED : 0);
+    grpc_put_prefix(&body, 0, gzip ? GRPC_COMPRESSED : 0);
     body.limit = RPC_RESPONSE_BYTES_MAX + TRAILER_BYTES_MAX;
     send(call->rq, call->form, gzip, &body, ST_OK, STR_EMPTY);
 }

@@ -4,6 +4,7 @@
  * write, and only when the write before it has left.
  *
  *   stream:  HEAD ─► BODY ─► COMPLETE ─► HANDLING ─► REPLY ─► gone
+ *              ├─► LIVE (h2_live.c) ─────────────────────────► gone
  *              └───────┴──────────┴─────────▲          (refused: HANDLING while a body still comes)
  *
  * 1. A stream has its request from HEADERS until the stream is closed and the handler has replied;
@@ -186,7 +187,10 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         atomic_store(&s->rq->dropped, true);
         return 0;
     }
-    if (s->state == H2_REPLY) {
+    if (s->state == H2_LIVE) {
+        h2_live_close(s);
+        h->tokens += code == NGHTTP2_NO_ERROR ? H2_TOKENS_REQUEST : 0;
+    } else if (s->state == H2_REPLY) {
         h->n_replying--;
         h->unsent -= s->rq->content.n;
         h->tokens += code == NGHTTP2_NO_ERROR ? H2_TOKENS_REQUEST : 0;
@@ -316,6 +320,8 @@ static void h2_free(struct conn *c)
     nghttp2_session_del(h->session);
     while (h->streams) {
         struct h2_stream *s = h->streams;
+        if (s->state == H2_LIVE)
+            h2_live_close(s);
         if (s->state == H2_HANDLING) { /* comes back with its reply */
             s->rq->conn = NULL;
             s->rq->stream = NULL;
@@ -348,10 +354,12 @@ static enum conn_timer timer_kind(const struct conn *c)
         return CONN_T_LINGER;
     if (h->starved.first)
         return CONN_T_BUDGET;
-    if (c->out_first || h->n_replying)
+    if (c->out_first || h->n_replying || h2_live_unread(h))
         return CONN_T_WRITE;
     if (h->receiving.first)
         return CONN_T_BODY;
+    if (h->n_live)
+        return CONN_T_LIVE;
     if (h->n_handling)
         return CONN_T_NONE;
     return h->stopping ? CONN_T_LINGER : CONN_T_IDLE;
@@ -413,6 +421,7 @@ static void h2_on_data(struct conn *c, const char *p, size_t n)
             note_flood(h);
         h->failed |= used < 0;
         h2_in_expire(h);
+        h2_live_tick(h);
     }
     if (!h->failed && nghttp2_session_want_write(h->session))
         conn_flush(c);
@@ -424,6 +433,18 @@ static void h2_fill(struct conn *c)
     struct h2 *h = c->proto;
     if (!h->lingering && !h->failed)
         h2_out_fill(h);
+}
+
+/* There is room for what calls that go on held back. */
+static void h2_on_written(struct conn *c)
+{
+    struct h2 *h = c->proto;
+    if (h->n_live && !h->failed) {
+        h2_live_written(h);
+        if (nghttp2_session_want_write(h->session))
+            conn_ready(c);
+    }
+    settle(c);
 }
 
 static void h2_on_gone(struct conn *c)
@@ -472,6 +493,11 @@ static void h2_on_timeout(struct conn *c, enum conn_timer kind)
         settle(c);
         if (!c->closed)
             conn_timer(c, timer_kind(c));
+    } else if (kind == CONN_T_LIVE) {
+        h2_live_tick(h);
+        conn_timer(c, timer_kind(c));
+        conn_flush(c);
+        settle(c);
     } else if (kind == CONN_T_IDLE && !c->out_first) {
         nghttp2_session_terminate_session(h->session, NGHTTP2_NO_ERROR);
         conn_timer(c, CONN_T_WRITE);
@@ -489,6 +515,7 @@ static void h2_on_stop(struct conn *c)
     if (h->lingering || h->stopping || h->failed)
         return;
     h->stopping = true;
+    h2_live_stop(h);
     if (nghttp2_submit_shutdown_notice(h->session) != 0 ||
         nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, ping) != 0)
         h->failed = true;
@@ -505,7 +532,7 @@ const struct protocol_ops protocol_http2 = {
     .fill = h2_fill,
     .on_eof = conn_close,
     .on_gone = h2_on_gone,
-    .on_written = settle,
+    .on_written = h2_on_written,
     .on_reply = h2_on_reply,
     .on_budget = h2_on_budget,
     .on_timeout = h2_on_timeout,

@@ -203,6 +203,10 @@ static void dispatch(struct h2_stream *s)
 void h2_in_data(struct h2_stream *s, const char *p, size_t n)
 {
     struct request *r = s->rq;
+    if (s->state == H2_LIVE) {
+        h2_live_data(s, p, n);
+        return;
+    }
     if (s->state != H2_BODY) {
         nghttp2_session_consume_connection(session_of(s), n);
         return;
@@ -229,6 +233,8 @@ void h2_in_data(struct h2_stream *s, const char *p, size_t n)
 void h2_in_end(struct h2_stream *s)
 {
     s->remote_done = true;
+    if (s->state == H2_LIVE)
+        h2_live_end(s);
     if (s->state != H2_BODY)
         return;
     if (s->has_length)
@@ -316,6 +322,10 @@ void h2_in_head_done(struct h2_stream *s)
     } else if (r->pub.target.n == 0) { /* CONNECT */
         reply_unimplemented(s);
     } else if (router_admit(r)) {
+        if (r->pub.route->stream) {
+            h2_live_open(s);
+            return;
+        }
         h2_wait(s, &s->h2->receiving);
         body_begin(s);
         send_continue(s);

@@ -1,5 +1,5 @@
-/* Private to net: HTTP/2 on one connection, in three files: the session (h2.c), what arrives
- * (h2_in.c), what is sent (h2_out.c). */
+/* Private to net: HTTP/2 on one connection, in four files: the session (h2.c), what arrives
+ * (h2_in.c), what is sent (h2_out.c), and calls that go on (h2_live.c). */
 #ifndef NET_H2_INT_H
 #define NET_H2_INT_H
 
@@ -16,6 +16,8 @@ enum {
     H2_TOKENS = 10000,                /* frames at once beyond what requests need, and a second */
     H2_TOKENS_REQUEST = 16,           /* given for each answered request */
     H2_TOKEN_BYTES = 256,             /* moved bytes that give one */
+    H2_LIVE_MAX = 16,                 /* calls that go on, of a connection */
+    H2_LIVE_ALL_MAX = 1024,           /* of the server */
 };
 
 enum h2_state {
@@ -24,6 +26,7 @@ enum h2_state {
     H2_COMPLETE, /* but not yet paid for */
     H2_HANDLING, /* a handler or the server itself will reply; what still arrives is dropped */
     H2_REPLY,    /* the reply is on its way */
+    H2_LIVE,     /* body and reply go on in pieces */
 };
 
 struct h2_stream {
@@ -39,11 +42,14 @@ struct h2_stream {
     bool head;        /* the header is complete: another one is trailers */
     bool unwanted;    /* one stream too many: refused as soon as its header says whose it is */
     bool has_length, remote_done, closed;
+    bool begun, heard_end,
+        ended;         /* H2_LIVE: fields are sent; the body's end is told; no more writes */
     uint32_t window;   /* how much the client may send ahead */
     uint64_t length;   /* of the body, has_length; */
     uint64_t body_max; /* of this request */
     uint64_t unpaid;   /* bytes that arrived and were not given back to the window */
     size_t sent;       /* of the reply's content */
+    size_t copied;     /* of sent: into what is written; H2_LIVE */
 };
 
 struct h2_list {
@@ -55,7 +61,7 @@ struct h2 {
     nghttp2_session *session;
     struct h2_stream *streams;
     struct h2_list receiving, starved; /* starved: no room in the budget */
-    uint32_t n_handling, n_replying;
+    uint32_t n_handling, n_replying, n_live;
     uint64_t unsent;   /* bytes of the replies of n_replying */
     uint64_t windows;  /* what streams have beyond H2_WINDOW */
     struct buf *out;   /* being filled */
@@ -91,8 +97,24 @@ void h2_in_budget(struct h2 *h);
 /* Streams without progress for too long are refused. */
 void h2_in_expire(struct h2 *h);
 
+/* ---- h2_live.c ---- */
+
+/* Routed to http_stream_ops: opened, or refused when there are too many. */
+void h2_live_open(struct h2_stream *s);
+void h2_live_data(struct h2_stream *s, const char *p, size_t n);
+void h2_live_end(struct h2_stream *s);
+/* The stream is closed, or the connection is: the last that its handler hears. */
+void h2_live_close(struct h2_stream *s);
+/* What waited because the client did not read. */
+void h2_live_written(struct h2 *h);
+void h2_live_tick(struct h2 *h);
+void h2_live_stop(struct h2 *h);
+/* Something is to be sent that the client does not take. */
+bool h2_live_unread(const struct h2 *h);
+
 /* ---- h2_out.c ---- */
 
+void h2_out_begin(struct h2_stream *s); /* the fields of a reply whose content comes in pieces */
 void h2_out_reply(struct h2_stream *s);
 void h2_out_fill(struct h2 *h);
 int h2_out_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t n,

@@ -71,10 +71,13 @@ static ssize_t read_content(nghttp2_session *session, int32_t id, uint8_t *p, si
 {
     struct h2_stream *s = source->ptr;
     size_t left = s->rq->content.n - s->sent, take = MIN(n, left);
+    bool more = s->state == H2_LIVE && !s->ended;
     (void)session, (void)id, (void)p, (void)user;
+    if (more && left == 0)
+        return NGHTTP2_ERR_DEFERRED;
     s->sent += take;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (take < left)
+    if (take < left || more)
         return (ssize_t)take;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (s->rq->trailers.n) {
@@ -96,6 +99,7 @@ int h2_out_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *h
     ASSERT(frame->data.padlen == 0 && s->sent >= n);
     buf_add(h->out, head, FRAME_HEAD_BYTES);
     buf_add(h->out, s->rq->content.p + (s->sent - n), n);
+    s->copied = s->sent;
     h->tokens += (int64_t)(n / H2_TOKEN_BYTES);
     h->progress = true;
     return 0;
@@ -103,31 +107,42 @@ int h2_out_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *h
 
 /* ---- replies ---- */
 
-void h2_out_reply(struct h2_stream *s)
+/* The status and the fields, with the length of what is there; `more`: content or trailers. */
+static void submit_fields(struct h2_stream *s, bool with_length, bool more)
 {
     struct h2 *h = s->h2;
     struct request *r = s->rq;
     nghttp2_nv v[HEADERS_MAX];
     size_t n = 0;
     char status[DIGITS_MAX], length[DIGITS_MAX];
-    bool bodiless = r->status == 204 || r->status == 304;
-    bool content = !bodiless && r->pub.method != HTTP_M_HEAD && r->content.n;
-    if (r->abandoned) {
-        h->failed |= nghttp2_submit_rst_stream(
-                         h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR) != 0;
-        return;
-    }
     v[n++] = nv_make(STR(":status"), digits(status, (uint64_t)r->status));
     v[n++] = nv_make(STR("date"), loop_date(h->c->loop));
     if (!put_fields(&r->fields, v, &n, HEADERS_MAX - OWN_FIELDS)) {
         h->failed = true;
         return;
     }
-    if (!bodiless && !r->trailers.n)
+    if (with_length)
         v[n++] = nv_make(STR("content-length"), digits(length, r->content.n));
     nghttp2_data_provider data = {.source = {.ptr = s}, .read_callback = read_content};
-    bool more = content || (r->trailers.n && !bodiless);
     h->failed |= nghttp2_submit_response(h->session, s->id, v, n, more ? &data : NULL) != 0;
+}
+
+void h2_out_reply(struct h2_stream *s)
+{
+    struct h2 *h = s->h2;
+    struct request *r = s->rq;
+    bool bodiless = r->status == 204 || r->status == 304;
+    bool content = !bodiless && r->pub.method != HTTP_M_HEAD && r->content.n;
+    if (r->abandoned)
+        h->failed |= nghttp2_submit_rst_stream(
+                         h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR) != 0;
+    else
+        submit_fields(s, !bodiless && !r->trailers.n, content || (r->trailers.n && !bodiless));
+}
+
+void h2_out_begin(struct h2_stream *s)
+{
+    submit_fields(s, false, true);
 }
 
 void h2_out_fill(struct h2 *h)

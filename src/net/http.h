@@ -38,7 +38,8 @@ struct http_request {
     struct str peer; /* address:port */
     int64_t start_mono_ns;
     struct arena arena;
-    atomic_bool gone; /* the client left: long work should stop */
+    atomic_bool gone;   /* the client left: long work should stop */
+    void *stream_state; /* of http_stream_ops: the handler's */
     const struct http_route *route;
 };
 
@@ -93,6 +94,34 @@ enum http_refusal {
     HTTP_REFUSALS
 };
 
+/* Requests whose body is read, and whose answer is written, in pieces while both sides stay: over
+ * HTTP/2 only (below it 505). No thread is held: everything happens on the loop, so nothing here
+ * may block, and what a piece costs must be small. Of a client that does not read, at most
+ * HTTP_STREAM_UNREAD bytes wait before nothing more is taken from it; at most HTTP_STREAM_INPUT
+ * that it sent wait to be taken. */
+enum { HTTP_STREAM_UNREAD = 64 * 1024, HTTP_STREAM_INPUT = 65535 };
+
+struct http_stream_ops {
+    /* The header is there (the body is empty): answers with http_stream_begin. */
+    void (*open)(struct http_request *rq, void *ctx);
+    /* How many bytes from the front of what has arrived were used; 0: more are needed. */
+    size_t (*take)(struct http_request *rq, struct str in);
+    /* The client has sent everything; `rest` is what was not taken. */
+    void (*end)(struct http_request *rq, struct str rest);
+    /* Some time has passed: deadlines. */
+    void (*tick)(struct http_request *rq, int64_t now_mono_ns);
+    /* The server stops: should end soon. */
+    void (*stop)(struct http_request *rq);
+    /* The last call, however it ended: frees stream_state. */
+    void (*close)(struct http_request *rq);
+};
+
+/* From the callbacks only, in this order. begin: status, content_type and more_headers count. */
+void http_stream_begin(struct http_request *rq, const struct http_response *rs);
+/* Nothing happens any more once it has ended, which it may by itself. */
+void http_stream_write(struct http_request *rq, struct str bytes);
+void http_stream_end(struct http_request *rq, const struct http_header *trailers, uint32_t n);
+
 struct http_route {
     uint32_t methods; /* HTTP_M_… or-ed; others: 405 with Allow */
     const char *path; /* exact */
@@ -107,6 +136,8 @@ struct http_route {
     /* Told of what the server itself refuses; must not reply. `rq` has what arrived, as far as
      * it is known. On the loop: must not block. May be NULL. */
     void (*refused)(struct http_request *rq, enum http_refusal why, const struct error *err);
+    const struct http_stream_ops *stream; /* not NULL: in place of the handler */
+    bool prefix;                          /* the path is one, and more must follow it */
 };
 
 enum http_client_auth {

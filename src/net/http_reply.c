@@ -24,7 +24,7 @@ static struct request *request_of(struct http_request *rq)
 }
 
 /* Line ends in a value would let it add fields of its own. */
-static void add_field(struct buf *fields, struct str name, struct str value)
+void request_add_field(struct buf *fields, struct str name, struct str value)
 {
     buf_str(fields, name);
     buf_str(fields, STR(": "));
@@ -70,7 +70,7 @@ static void compress(struct request *r, const struct http_response *rs)
     if (!forced && r->content.n < GZIP_MIN_BYTES)
         return;
     if (!forced)
-        add_field(&r->fields, STR("Vary"), STR("Accept-Encoding"));
+        request_add_field(&r->fields, STR("Vary"), STR("Accept-Encoding"));
     if (!forced && !accepts_gzip(&r->pub))
         return;
     struct buf packed;
@@ -81,10 +81,10 @@ static void compress(struct request *r, const struct http_response *rs)
     }
     buf_done(&r->content);
     r->content = packed;
-    add_field(&r->fields, STR("Content-Encoding"), STR("gzip"));
+    request_add_field(&r->fields, STR("Content-Encoding"), STR("gzip"));
 }
 
-static void account(struct request *r)
+void request_account(struct request *r)
 {
     const struct http_request *rq = &r->pub;
     double seconds = (double)(clock_mono_ns() - rq->start_mono_ns) / (double)NS_PER_S;
@@ -107,7 +107,7 @@ static void account(struct request *r)
 static void post(struct request *r)
 {
     struct loop *l = &r->server->loop;
-    account(r);
+    request_account(r);
     request_release_input(r);
     loop_post(l, r);
 }
@@ -138,13 +138,13 @@ void http_reply(struct http_request *rq, struct http_response *rs)
         put_error_json(&r->content, STR("internal"), STR("the response is too large"));
     }
     if (type.n)
-        add_field(&r->fields, STR("Content-Type"), type);
+        request_add_field(&r->fields, STR("Content-Type"), type);
     for (uint32_t i = 0; i < rs->n_more_headers; i++)
-        add_field(&r->fields, rs->more_headers[i].name, rs->more_headers[i].value);
+        request_add_field(&r->fields, rs->more_headers[i].name, rs->more_headers[i].value);
     compress(r, rs);
     buf_init(&r->trailers, FIELDS_MAX);
     for (uint32_t i = 0; i < rs->n_trailers; i++)
-        add_field(&r->trailers, rs->trailers[i].name, rs->trailers[i].value);
+        request_add_field(&r->trailers, rs->trailers[i].name, rs->trailers[i].value);
     ASSERT(!r->fields.failed && !r->trailers.failed);
     post(r);
 }

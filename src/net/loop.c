@@ -85,6 +85,8 @@ int64_t loop_timeout_ns(const struct loop *l, enum conn_timer kind)
         return cfg->budget_timeout_ns;
     case CONN_T_WRITE:
         return cfg->write_timeout_ns;
+    case CONN_T_LIVE:
+        return LIVE_TICK_NS;
     case CONN_T_LINGER:
         return LINGER_NS;
     default:

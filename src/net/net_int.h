@@ -24,6 +24,7 @@ enum {
     OUT_IOVECS = 16,
 };
 #define LINGER_NS (2 * NS_PER_S)
+#define LIVE_TICK_NS (5 * NS_PER_S)
 #define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 
 struct conn;
@@ -60,6 +61,10 @@ struct request *request_new(struct http_server *s, struct conn *c, int64_t now_n
 /* Arena, head, body and their share of the budget: any thread, once. */
 void request_release_input(struct request *r);
 void request_free(struct request *r);
+/* Metrics and log of a request that has been answered; before its input is released. */
+void request_account(struct request *r);
+/* "Name: value\r\n", line ends in the value made harmless. */
+void request_add_field(struct buf *fields, struct str name, struct str value);
 
 /* ---- the budget of bodies in flight: taken by the loop, given back by any thread ---- */
 
@@ -92,6 +97,7 @@ enum conn_timer {
     CONN_T_BUDGET,
     CONN_T_WRITE,
     CONN_T_LINGER,
+    CONN_T_LIVE, /* calls are open, nothing moves: how often deadlines are looked at */
     CONN_TIMERS
 };
 
@@ -174,6 +180,7 @@ struct loop {
     struct conn_list timers[CONN_TIMERS];
     struct conn *ready, *dead;
     uint32_t n_conns, n_inflight; /* requests between dispatch and reply */
+    uint32_t n_live;              /* streams of http_stream_ops */
     int64_t accept_again_ns;      /* 0: accepting */
     bool stop_seen;
     uint64_t seen_gives, shown_body;

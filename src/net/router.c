@@ -1,8 +1,9 @@
 /* From a request to its route, and from a complete request to its handler.
  *
- * Routes are exact paths; several rows of one path with different methods are one resource for
- * 405's Allow. HEAD is answered by the GET route: the protocol leaves the body out. The table has
- * some dozens of rows, so it is walked: comparing lengths first makes that cheaper than a map.
+ * Routes are exact paths, some are prefixes; several rows of one path with different methods are
+ * one resource for 405's Allow. HEAD is answered by the GET route: the protocol leaves the body
+ * out. The table has some dozens of rows, so it is walked: comparing lengths first makes that
+ * cheaper than a map.
  *
  * Thread: the loop. Failure: the request is replied to here (404, 405, the server's check, 503). */
 #include "net/net_int.h"
@@ -86,6 +87,12 @@ static bool strip_prefix(struct request *r)
     return true;
 }
 
+static bool matches(const struct http_route *route, struct str path)
+{
+    struct str own = str_from(route->path);
+    return route->prefix ? str_starts(path, own) && path.n > own.n : str_eq(path, own);
+}
+
 /* Into pub.route, NULL: none; what methods its path has. */
 static uint32_t find_route(struct request *r)
 {
@@ -94,7 +101,7 @@ static uint32_t find_route(struct request *r)
     r->pub.route = NULL;
     for (uint32_t i = 0; i < s->n_routes && !r->pub.route; i++) {
         const struct http_route *route = &s->routes[i];
-        if (!str_eq(r->pub.path, str_from(route->path)))
+        if (!matches(route, r->pub.path))
             continue;
         allowed |= methods_of(route);
         if (methods_of(route) & r->pub.method)
@@ -195,10 +202,20 @@ void router_too_large(struct request *r, uint64_t seen)
         reply_too_large(r);
 }
 
+static void refuse_version(struct request *r)
+{
+    struct error err;
+    error_set(&err, ST_UNIMPLEMENTED, __FILE__, __LINE__, "this call needs HTTP/2");
+    err.http = 505;
+    http_reply_error(&r->pub, &err);
+}
+
 void router_dispatch(struct request *r)
 {
     const struct http_route *route = r->pub.route;
-    if (route->on_loop)
+    if (route->stream)
+        refuse_version(r);
+    else if (route->on_loop)
         route->handler(&r->pub, route->ctx);
     else if (!pool_push(&r->server->pool, r))
         http_refuse(r, HTTP_REFUSED_QUEUE, "too many requests are waiting");

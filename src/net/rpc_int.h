@@ -21,6 +21,16 @@ enum status rpc_decode(
 /* Into out, which fails by its limit. */
 void rpc_encode(const struct connect_call *call, const void *response, struct buf *out);
 
+/* A message of gRPC: flags (bit 0: compressed), length (4 bytes, big endian), bytes. */
+enum { GRPC_PREFIX_BYTES = 5, GRPC_COMPRESSED = 1 };
+/* Sets the prefix of the message that begins at `at` and ends where out does. */
+void grpc_put_prefix(struct buf *out, size_t at, uint8_t flags);
+/* Percent-encoded: printable ASCII stays, what is not UTF-8 becomes U+FFFD. */
+void grpc_put_percent(struct buf *out, struct str s);
+/* grpc-timeout: one to eight digits and a unit. What is too far away is no deadline: 0 stays. */
+enum status grpc_read_timeout(
+    const struct http_request *rq, int64_t *ret_deadline_mono_ns, struct error *err);
+
 /* One of the gRPC content types: *ret_json, *ret_form. */
 bool grpc_content_type(const struct http_request *rq, bool *ret_json, enum rpc_form *ret_form);
 enum status grpc_read(struct connect_call *call, void **ret_message, struct error *err);

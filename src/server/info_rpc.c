@@ -1,6 +1,8 @@
 /* Small services about the server itself: version.v1.Version, capabilities.v1.FeatureFlags, and
  * vcs.v1.VCSService, which there is no repository behind: clients ask and go without source code.
  * They need no tenant and answer from constants, on the worker that decoded the request. */
+#include "codec/messages.h"
+#include "codec/msg_table.h"
 #include "server/server_int.h"
 
 struct version_response {
@@ -36,6 +38,9 @@ static const struct msg_field flags_fields[] = {
 };
 static const struct msg_desc flags_desc = {"capabilities.v1.GetFeatureFlagsResponse",
     sizeof(struct flags_response), flags_fields, ARRAY_LEN(flags_fields)};
+
+static DESC_EMPTY(version_request, "version.v1.VersionRequest");
+static DESC_EMPTY(flags_request, "capabilities.v1.GetFeatureFlagsRequest");
 
 static void handle_version(struct connect_call *call, const void *request, void *ctx)
 {
@@ -85,6 +90,7 @@ static void vcs_routes(struct server *s, struct route_list *l)
             .response = &m_empty_desc,
             .fn = handle_vcs,
             .ctx = s,
+            .unlisted = true,
         };
         route_add_method(l, &m);
     }
@@ -96,7 +102,7 @@ void info_rpc_routes(struct server *s, struct route_list *l)
     struct connect_method version = {
         .path = "/version.v1.Version/Version",
         .name = "version_v1_version_version",
-        .request = &m_empty_desc,
+        .request = &version_request_desc,
         .response = &version_desc,
         .fn = handle_version,
         .ctx = s,
@@ -104,7 +110,7 @@ void info_rpc_routes(struct server *s, struct route_list *l)
     struct connect_method flags = {
         .path = "/capabilities.v1.FeatureFlagsService/GetFeatureFlags",
         .name = "capabilities_v1_featureflagsservice_getfeatureflags",
-        .request = &m_empty_desc,
+        .request = &flags_request_desc,
         .response = &flags_desc,
         .fn = handle_flags,
         .ctx = s,

@@ -42,7 +42,7 @@ static const struct method methods[] = {
     METHOD(
         "LabelNames", "labelnames", label_names, m_label_names_request_desc, m_names_response_desc),
     METHOD("LabelValues", "labelvalues", label_values, m_label_values_request_desc,
-        m_names_response_desc),
+        m_label_values_response_desc),
     METHOD("Series", "series", series, m_series_request_desc, m_series_response_desc),
     METHOD("SelectMergeStacktraces", "selectmergestacktraces", select_merge_stacktraces,
         m_select_merge_stacktraces_request_desc, m_select_merge_stacktraces_response_desc),

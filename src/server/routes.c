@@ -27,6 +27,23 @@ void route_add_method(struct route_list *l, const struct connect_method *m)
     route_add(l, &r);
 }
 
+void route_add_stream(struct route_list *l, const struct grpc_stream_method *m)
+{
+    enum { BODY_MAX = 64 * 1024 }; /* below HTTP/2, where it is refused */
+    ASSERT(l->n_streams < SERVER_STREAMS_MAX);
+    struct grpc_stream_method *own = &l->streams[l->n_streams++];
+    *own = *m;
+    struct http_route r = {
+        .methods = HTTP_M_POST,
+        .path = own->path,
+        .name = own->name,
+        .ctx = own,
+        .body_bytes_max = BODY_MAX,
+        .stream = &grpc_stream_ops,
+    };
+    route_add(l, &r);
+}
+
 enum status handler_tenants(
     struct server *s, struct http_request *rq, struct tenant_list *ret_list, struct error *err)
 {

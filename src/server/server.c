@@ -164,6 +164,7 @@ static enum status start_http(
     health_rpc_routes(s, routes);
     settings_rpc_routes(s, routes);
     storage_http_routes(s, routes);
+    TRY(reflection_rpc_routes(s, routes, err));
     enum status st = http_server_start(&cfg, routes->v, routes->n, &s->http, err);
     if (st != ST_OK && err->os_errno == EADDRINUSE)
         return error_set(err, st, __FILE__, __LINE__,
@@ -316,6 +317,7 @@ static int run(struct config *c)
         code = 1;
     }
     mutex_done(&s->settings_lock);
+    arena_done(&s->descriptor_arena);
     mem_free(routes);
     mem_free(s);
     return code;

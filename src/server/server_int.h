@@ -3,7 +3,9 @@
 #define SERVER_SERVER_INT_H
 
 #include "base/thread.h"
+#include "codec/descriptor.h"
 #include "net/connect.h"
+#include "net/grpc_stream.h"
 #include "net/http.h"
 #include "server/config.h"
 #include "server/overrides.h"
@@ -23,9 +25,11 @@ struct server {
     struct self_profile *self_profile; /* NULL: off */
     uint64_t body_bytes_max;           /* of one upload, over all tenants */
     int64_t start_wall_ns;
-    uint64_t head_bytes;        /* the bound of the store */
-    atomic_bool stopping;       /* /ready says no */
-    struct mutex settings_lock; /* the files of settings_rpc.c */
+    uint64_t head_bytes;               /* the bound of the store */
+    atomic_bool stopping;              /* /ready says no */
+    struct mutex settings_lock;        /* the files of settings_rpc.c */
+    struct descriptor_set descriptors; /* of reflection_rpc.c, and what they are in */
+    struct arena descriptor_arena;
 };
 
 /* Tenants of a request by the server's mode. */
@@ -41,15 +45,17 @@ bool handler_accept(struct http_request *rq, bool *ret_utf8_names);
 void handler_log_failure(const struct http_request *rq, const struct error *err);
 
 /* Routes, each file its own; added to a list that lives as long as the server. */
-enum { SERVER_ROUTES_MAX = 64 };
+enum { SERVER_ROUTES_MAX = 128, SERVER_STREAMS_MAX = 8 };
 struct route_list {
     struct http_route v[SERVER_ROUTES_MAX];
     struct connect_method methods[SERVER_ROUTES_MAX];
-    uint32_t n, n_methods;
+    struct grpc_stream_method streams[SERVER_STREAMS_MAX];
+    uint32_t n, n_methods, n_streams;
 };
 void route_add(struct route_list *l, const struct http_route *r);
 /* A POST route for the method; message_bytes_max also bounds its body. */
 void route_add_method(struct route_list *l, const struct connect_method *m);
+void route_add_stream(struct route_list *l, const struct grpc_stream_method *m);
 
 /* What is refused of an ingest route before ingest sees it; all must come before the reply.
  * Counted, and on record where its tenant can be told. */
@@ -79,6 +85,10 @@ void ops_http_routes(struct server *s, struct route_list *l);
 void info_rpc_routes(struct server *s, struct route_list *l);
 void health_rpc_routes(struct server *s, struct route_list *l);
 void settings_rpc_routes(struct server *s, struct route_list *l);
+/* After all others: it tells what there is. */
+enum status reflection_rpc_routes(struct server *s, struct route_list *l, struct error *err);
+/* Whether there is such a service, by the list that reflection gives. */
+bool reflection_has_service(const struct server *s, struct str name);
 void storage_http_routes(struct server *s, struct route_list *l);
 
 #endif

@@ -48,6 +48,10 @@ static const struct msg_field one_fields[] = {{"setting", "setting", 1, MSG_MESS
     offsetof(struct one_setting, setting), MSG_NO_HAS, &setting_desc, NULL}};
 static const struct msg_desc one_desc = DESC(
     "settings.v1.SetSettingsRequest", one_setting, one_fields);
+static const struct msg_desc one_answer_desc = DESC(
+    "settings.v1.SetSettingsResponse", one_setting, one_fields);
+static const struct msg_desc get_desc = {"settings.v1.GetSettingsRequest", 1, NULL, 0};
+static const struct msg_desc deleted_desc = {"settings.v1.DeleteSettingsResponse", 1, NULL, 0};
 static const struct msg_field name_fields[] = {FIELD(setting_name, name, 1, MSG_STRING)};
 static const struct msg_desc name_desc = DESC(
     "settings.v1.DeleteSettingsRequest", setting_name, name_fields);
@@ -196,12 +200,12 @@ static const struct {
     const struct msg_desc *request, *response;
     settings_fn fn;
 } methods[] = {
-    {"/settings.v1.SettingsService/Get", "settings_v1_settingsservice_get", &m_empty_desc,
+    {"/settings.v1.SettingsService/Get", "settings_v1_settingsservice_get", &get_desc,
         &settings_desc, do_get},
-    {"/settings.v1.SettingsService/Set", "settings_v1_settingsservice_set", &one_desc, &one_desc,
-        do_set},
+    {"/settings.v1.SettingsService/Set", "settings_v1_settingsservice_set", &one_desc,
+        &one_answer_desc, do_set},
     {"/settings.v1.SettingsService/Delete", "settings_v1_settingsservice_delete", &name_desc,
-        &m_empty_desc, do_delete},
+        &deleted_desc, do_delete},
 };
 
 static enum status call_method(struct server *s, struct connect_call *call, const void *request,

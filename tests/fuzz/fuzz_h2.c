@@ -8,6 +8,8 @@
 
 #include "../unit/http_mem.h"
 #include "base/clock.h"
+#include "codec/messages.h"
+#include "net/grpc_stream.h"
 
 enum { BUDGET = 8192, HELD_MAX = 128, LARGE = 200000, HEAD = 9 };
 
@@ -53,6 +55,26 @@ static void on_trailers(struct http_request *rq, void *ctx)
     http_reply(rq, &rs);
 }
 
+static void on_message(struct grpc_stream *st, const void *request, void *ctx)
+{
+    (void)ctx;
+    grpc_stream_send(st, request);
+}
+
+static void on_call_stop(struct grpc_stream *st, void *ctx)
+{
+    (void)ctx;
+    grpc_stream_send(st, &(struct m_label_names_request){.start = 1});
+}
+
+static const struct grpc_stream_method call = {.path = "/s",
+    .name = "s",
+    .request = &m_label_names_request_desc,
+    .response = &m_label_names_request_desc,
+    .message = on_message,
+    .stop = on_call_stop,
+    .silence_ns = 20 * NS_PER_S};
+
 enum { ANY = HTTP_M_GET | HTTP_M_POST };
 static const struct http_route routes[] = {
     {ANY, "/", "root", on_echo, NULL, true, NULL, 0},
@@ -60,6 +82,11 @@ static const struct http_route routes[] = {
     {ANY, "/a", "a", on_abandon, NULL, true, NULL, 0},
     {ANY, "/l", "l", on_large, NULL, true, NULL, 0},
     {ANY, "/t", "t", on_trailers, NULL, true, NULL, 0},
+    {.methods = ANY,
+        .path = "/s",
+        .name = "s",
+        .ctx = (void *)(uintptr_t)&call,
+        .stream = &grpc_stream_ops},
 };
 
 static void reply_all(void)
@@ -128,7 +155,8 @@ static void run(struct http_server *s, struct str input, uint32_t seed)
     if (!io.closed)
         conn_close(c);
     loop_settle(&s->loop);
-    ASSERT(io.closed && s->loop.n_conns == 0 && s->loop.n_inflight == 0 && s->body_used == 0);
+    ASSERT(io.closed && s->loop.n_conns == 0 && s->loop.n_inflight == 0 && s->body_used == 0 &&
+           s->loop.n_live == 0);
     buf_done(&io.out);
 }
 

@@ -116,7 +116,8 @@ static void client_open(bool manual_windows)
     }
 
 /* Submits a request; its body is cl.body, if that has any bytes or is held. */
-static int32_t submit(const char *method, const char *path, const char *name, const char *value)
+__attribute__((unused)) static int32_t submit(
+    const char *method, const char *path, const char *name, const char *value)
 {
     nghttp2_nv v[] = {NV(":method", method), NV(":scheme", "http"), NV(":path", path),
         NV(":authority", "there"), NV(name ? name : "a", value ? value : "b")};
@@ -130,7 +131,7 @@ static int32_t submit(const char *method, const char *path, const char *name, co
 }
 
 /* Without a body, and without touching the one that is being sent. */
-static int32_t submit_get(const char *path)
+__attribute__((unused)) static int32_t submit_get(const char *path)
 {
     nghttp2_nv v[] = {
         NV(":method", "GET"), NV(":scheme", "http"), NV(":path", path), NV(":authority", "there")};

@@ -7,20 +7,16 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "http2_client.h"
-#include "http_mem.h"
+#include "http2_talk.h"
 
 /* ---- the server ---- */
 
-static struct fixture {
-    struct http_server *s;
-    struct mem_io io;
-    struct conn *c;
-    struct http_request *held[STREAMS];
-    int n_held;
-    struct buf large;           /* what /large answers */
-    int refused[HTTP_REFUSALS]; /* told to their routes */
-} fx;
+static struct {
+    struct http_request *v[STREAMS];
+    int n;
+} held;
+static struct buf large;           /* what /large answers */
+static int refused[HTTP_REFUSALS]; /* told to their routes */
 
 static void on_echo(struct http_request *rq, void *ctx)
 {
@@ -40,14 +36,14 @@ static void on_what(struct http_request *rq, void *ctx)
 static void on_hold(struct http_request *rq, void *ctx)
 {
     (void)ctx;
-    fx.held[fx.n_held++] = rq;
+    held.v[held.n++] = rq;
 }
 
 static void on_refused(struct http_request *rq, enum http_refusal why, const struct error *err)
 {
     assert_true(str_eq(http_header_get(rq, STR("host")), STR("there")));
     assert_true(err->len > 0);
-    fx.refused[why]++;
+    refused[why]++;
 }
 
 static void on_abandon(struct http_request *rq, void *ctx)
@@ -60,8 +56,8 @@ static void on_large(struct http_request *rq, void *ctx)
 {
     (void)ctx;
     struct http_response rs = {.status = 200, .gzip = HTTP_GZIP_NEVER};
-    buf_init(&rs.body, fx.large.n);
-    buf_str(&rs.body, buf_view(&fx.large));
+    buf_init(&rs.body, large.n);
+    buf_str(&rs.body, buf_view(&large));
     http_reply(rq, &rs);
 }
 
@@ -90,71 +86,11 @@ static const struct http_route routes[] = {
     {HTTP_M_POST, "/trailers", "trailers", on_trailers, NULL, true, NULL, 0},
 };
 
-/* ---- both ---- */
-
-static void server_turn(void)
-{
-    if (!fx.io.closed) {
-        conn_event(fx.c, true, fx.io.write_max > 0, false, false);
-        do
-            loop_settle(&fx.s->loop);
-        while (fx.s->loop.ready || fx.s->loop.replies_first);
-    }
-}
-
-/* Feeds what the client has to send. */
-static bool client_sends(void)
-{
-    const uint8_t *p;
-    bool any = false;
-    ssize_t n;
-    while (!fx.io.closed && (n = nghttp2_session_mem_send(cl.session, &p)) > 0) {
-        fx.io.in = str_make((const char *)p, (size_t)n);
-        while (!fx.io.closed && fx.io.in.n)
-            mem_run(fx.s, &fx.io, fx.c);
-        any = true;
-    }
-    return any;
-}
-
-static bool client_reads(void)
-{
-    size_t n = fx.io.out.n - cl.out_at;
-    if (n == 0)
-        return false;
-    ssize_t used = nghttp2_session_mem_recv(
-        cl.session, (const uint8_t *)fx.io.out.p + cl.out_at, n);
-    assert_int_equal(used, (ssize_t)n);
-    cl.out_at = fx.io.out.n;
-    return true;
-}
-
-/* Until neither side has anything to say. */
-static void talk(void)
-{
-    bool any;
-    do {
-        any = client_sends();
-        server_turn();
-        any |= client_reads();
-    } while (any);
-}
-
-static struct http_server_config defaults(void)
-{
-    struct http_server_config cfg;
-    http_server_config_init(&cfg);
-    return cfg;
-}
-
 static void open_with(const struct http_server_config *cfg)
 {
-    fx = (struct fixture){0};
-    assert_int_equal(server_new(cfg, routes, ARRAY_LEN(routes), &fx.s, NULL), ST_OK);
-    fx.s->loop.now_ns = 0;
-    fx.c = mem_open_as(fx.s, &fx.io, &protocol_first);
-    clock_wall_set_for_tests(784111777 * NS_PER_S);
-    client_open(false);
+    held.n = 0;
+    memset(refused, 0, sizeof refused);
+    open_routes(cfg, routes, ARRAY_LEN(routes));
 }
 
 static void open_default(void)
@@ -165,31 +101,13 @@ static void open_default(void)
 
 static void done(void)
 {
-    if (!fx.io.closed)
-        conn_close(fx.c);
-    loop_settle(&fx.s->loop);
-    assert_int_equal(fx.s->body_used, 0);
-    buf_done(&fx.io.out);
-    buf_done(&fx.large);
-    server_free(fx.s);
-    nghttp2_session_del(cl.session);
-    for (int i = 0; i < STREAMS; i++) {
-        buf_done(&cl.streams[i].headers);
-        buf_done(&cl.streams[i].body);
-    }
-}
-
-static void later(int64_t ns)
-{
-    fx.s->loop.now_ns += ns;
-    loop_settle(&fx.s->loop);
-    loop_settle(&fx.s->loop);
-    client_reads();
+    close_all();
+    buf_done(&large);
 }
 
 static void reply_held(int i, const char *text)
 {
-    http_reply_text(fx.held[i], 200, STR("text/plain"), str_from(text));
+    http_reply_text(held.v[i], 200, STR("text/plain"), str_from(text));
 }
 
 static void expect(int32_t id, int status, const char *body)
@@ -317,7 +235,7 @@ static void test_out_of_order(void **state)
     int32_t a = submit("GET", "/hold", NULL, NULL), b = submit("GET", "/hold", NULL, NULL);
     int32_t c = submit("GET", "/what", NULL, NULL);
     talk();
-    assert_int_equal(fx.n_held, 2);
+    assert_int_equal(held.n, 2);
     expect(c, 200, NULL);
     assert_int_equal(seen_of(a)->code, NOT_CLOSED);
     reply_held(1, "second");
@@ -588,10 +506,10 @@ static void test_reset_while_handled(void **state)
     open_default();
     int32_t id = submit("GET", "/hold", NULL, NULL);
     talk();
-    assert_false(atomic_load(&fx.held[0]->gone));
+    assert_false(atomic_load(&held.v[0]->gone));
     nghttp2_submit_rst_stream(cl.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
     talk();
-    assert_true(atomic_load(&fx.held[0]->gone));
+    assert_true(atomic_load(&held.v[0]->gone));
     reply_held(0, "late");
     talk();
     assert_int_equal(seen_of(id)->status, 0);
@@ -615,8 +533,8 @@ static void test_rapid_reset(void **state)
         else
             assert_int_equal(seen_of(id)->code, NGHTTP2_REFUSED_STREAM);
     }
-    assert_int_equal(fx.n_held, 100);
-    assert_int_equal(fx.refused[HTTP_REFUSED_STREAM], 400);
+    assert_int_equal(held.n, 100);
+    assert_int_equal(refused[HTTP_REFUSED_STREAM], 400);
     assert_true(metric_get(M_STREAMS_REFUSED, STR("requests")) == before + 400);
     for (int i = 0; i < 100; i++)
         reply_held(i, "late");
@@ -636,8 +554,8 @@ static void test_rapid_reset_ends_the_connection(void **state)
         client_sends();
         nghttp2_submit_rst_stream(cl.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
         talk();
-        while (fx.n_held)
-            reply_held(--fx.n_held, "late");
+        while (held.n)
+            reply_held(--held.n, "late");
     }
     assert_int_equal(cl.goaways, 1);
     done();
@@ -651,7 +569,7 @@ static void test_connection_dies_while_handled(void **state)
     submit("GET", "/hold", NULL, NULL);
     talk();
     conn_close(fx.c);
-    assert_true(atomic_load(&fx.held[0]->gone) && atomic_load(&fx.held[1]->gone));
+    assert_true(atomic_load(&held.v[0]->gone) && atomic_load(&held.v[1]->gone));
     reply_held(0, "before the connection is freed");
     loop_settle(&fx.s->loop);
     reply_held(1, "after");
@@ -761,7 +679,7 @@ static void test_header_limits(void **state)
     talk();
     expect(1, 431, NULL);
     expect(3, 431, NULL);
-    assert_int_equal(fx.refused[HTTP_REFUSED_HEADER], 2);
+    assert_int_equal(refused[HTTP_REFUSED_HEADER], 2);
     expect(5, 200, NULL);
     /* One long field in the table, named again and again by one byte each. */
     size_t n = 0;
@@ -857,8 +775,8 @@ static void test_large_reply_to_a_slow_reader(void **state)
     nghttp2_session_del(cl.session);
     client_open(true);
     char *p = make_bytes(1000000);
-    buf_init(&fx.large, 1000000);
-    buf_add(&fx.large, p, 1000000);
+    buf_init(&large, 1000000);
+    buf_add(&large, p, 1000000);
     int32_t id = submit("GET", "/large", NULL, NULL);
     talk();
     assert_int_equal(seen_of(id)->body.n, 65535);
@@ -885,7 +803,7 @@ static void test_stop(void **state)
 {
     (void)state;
     open_default();
-    int32_t held = submit("GET", "/hold", NULL, NULL);
+    int32_t first = submit("GET", "/hold", NULL, NULL);
     talk();
     fx.c->protocol->on_stop(fx.c);
     int32_t late = submit("GET", "/what", NULL, NULL); /* crosses the notice */
@@ -898,7 +816,7 @@ static void test_stop(void **state)
     assert_false(fx.io.shut);
     reply_held(0, "whole");
     talk();
-    expect(held, 200, "whole");
+    expect(first, 200, "whole");
     assert_int_equal(cl.goaways, 2);
     assert_int_equal(cl.goaway_code, NGHTTP2_NO_ERROR);
     assert_true(fx.io.shut);

@@ -90,8 +90,6 @@ static void full_name(const struct text *t, const char *name, char out[80])
 
 static const struct msg_desc *desc_of(const char *name)
 {
-    if (strcmp(name, "types.v1.LabelValuesResponse") == 0) /* same shape, same struct */
-        name = "types.v1.LabelNamesResponse";
     for (uint32_t i = 0; i < n_descs; i++) {
         if (strcmp(descs[i]->name, name) == 0) {
             seen[i] = true;
@@ -126,6 +124,7 @@ static void check_enum(const struct msg_enum *values, const char *name)
     for (uint32_t i = 0; i < n_enums; i++) {
         if (strcmp(enums[i].name, name) != 0)
             continue;
+        assert_string_equal(values->name, name);
         assert_int_equal(values->n, enums[i].n);
         for (uint32_t k = 0; k < values->n; k++)
             assert_string_equal(values->names[k], enums[i].names[k]);
@@ -249,8 +248,8 @@ static void test_texts(void **state)
     (void)state;
     static const struct msg_desc *const roots[] = {&m_label_pair_desc,
         &m_profile_types_request_desc, &m_profile_types_response_desc, &m_label_names_request_desc,
-        &m_names_response_desc, &m_label_values_request_desc, &m_series_request_desc,
-        &m_series_response_desc, &m_select_merge_stacktraces_request_desc,
+        &m_names_response_desc, &m_label_values_request_desc, &m_label_values_response_desc,
+        &m_series_request_desc, &m_series_response_desc, &m_select_merge_stacktraces_request_desc,
         &m_select_merge_stacktraces_response_desc, &m_select_merge_span_profile_request_desc,
         &m_select_merge_span_profile_response_desc, &m_select_merge_profile_request_desc,
         &m_profile_desc, &m_select_series_request_desc, &m_select_series_response_desc,
@@ -272,7 +271,7 @@ static void test_texts(void **state)
         if (seen[i] == json_only)
             fail_msg("%s text for table %s", seen[i] ? "a" : "no", descs[i]->name);
     }
-    assert_int_equal(n_messages, n_descs - n_json + 1);
+    assert_int_equal(n_messages, n_descs - n_json);
 }
 
 static void test_tables_in_order(void **state)
