@@ -30,6 +30,20 @@ enum text_format { TEXT_FOLDED, TEXT_LINES, TEXT_TRIE, TEXT_TREE };
 enum status text_decode(enum text_format format, struct str in, const struct text_limits *limits,
     struct arena *arena, struct text_stacks *ret_stacks, struct error *err);
 
+/* `perf script`: blocks of a header line and indented frames, leaf first; the process is the root.
+ * Every block counts 1. *ret_event is the first one's event, "" when it names none. */
+bool perf_script_detect(struct str in);
+enum status perf_script_decode(struct str in, struct arena *arena, struct text_stacks *ret_stacks,
+    struct str *ret_event, struct error *err);
+
+/* The JSON of /pyroscope/render: one flame graph of 4 numbers a bar. */
+struct flamebearer {
+    struct str name, units; /* as its metadata has them, or "" */
+    struct text_stacks stacks;
+};
+enum status flamebearer_decode(
+    struct str json, struct arena *arena, struct flamebearer *ret_graph, struct error *err);
+
 struct speedscope_profile {
     struct str name, unit;
     struct text_stacks stacks; /* values: weights × precision factor (§2.8 step 3) */

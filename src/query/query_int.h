@@ -312,6 +312,15 @@ bool point_better(const struct point *a, const struct point *b);
 enum status point_exemplar(struct points *p, const struct groups *g, const struct point *point,
     struct m_exemplar *ret_exemplar, struct error *err);
 
+/* flame_json.c: {"version":1,"flamebearer":{…} and then ,"metadata":{…}: the object stays open */
+void flame_json_graph(struct buf *out, const struct m_flamegraph *g);
+void flame_json_metadata(
+    struct buf *out, struct str sample_type, struct str sample_unit, const char *format);
+
+/* The whole object. */
+void flame_json_diff(struct buf *out, const struct m_flamegraph_diff *d, struct str sample_type,
+    struct str sample_unit);
+
 /* labels.c */
 
 /* Distinct values of a label of the matching series with rows in range, sorted. */
@@ -320,6 +329,11 @@ enum status label_values(
 
 /* stacktraces.c, pprof_out.c, functions.c, sandwich.c */
 
+/* A finished tree as a flame graph, and two of them. */
+enum status tree_draw(struct query *q, const struct nametree *t, int64_t budget, int64_t raw_budget,
+    struct m_flamegraph **ret, struct error *err);
+enum status tree_draw_diff(struct query *q, const struct nametree *left,
+    const struct nametree *right, int64_t nodes, struct m_flamegraph_diff **ret, struct error *err);
 /* The name tree of a selection as far as `budget` nodes need, finished; t is initialised. */
 enum status selection_tree(struct query *q, const struct selection *s, int64_t budget,
     struct nametree *t, struct error *err);

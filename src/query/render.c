@@ -101,54 +101,6 @@ static int64_t read_nodes(struct str text)
     return str_to_i64(text, &v) ? v : 0;
 }
 
-/* JSON */
-
-static void put_levels(struct buf *out, const struct m_level *v, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        buf_str(out, i ? STR(",[") : STR("["));
-        for (uint32_t k = 0; k < v[i].values.n; k++) {
-            if (k)
-                buf_byte(out, ',');
-            json_put_i64(out, v[i].values.v[k]);
-        }
-        buf_byte(out, ']');
-    }
-}
-
-static void put_flamebearer(struct buf *out, const struct m_flamegraph *g)
-{
-    buf_str(out, STR("{\"version\":1,\"flamebearer\":{\"names\":["));
-    for (uint32_t i = 0; i < g->names.n; i++) {
-        if (i)
-            buf_byte(out, ',');
-        json_put_string(out, g->names.v[i]);
-    }
-    buf_str(out, STR("],\"levels\":["));
-    put_levels(out, g->levels.v, g->levels.n);
-    buf_printf(
-        out, "],\"numTicks\":%lld,\"maxSelf\":%lld}", (long long)g->total, (long long)g->max_self);
-}
-
-static void put_metadata(struct buf *out, const struct profile_type *t, const char *format)
-{
-    static const char *const objects[] = {"inuse_objects", "alloc_objects", "goroutine", "samples"};
-    struct str units = t->sample_unit;
-    bool cpu = str_eq(t->sample_type, STR("cpu"));
-    for (size_t i = 0; i < ARRAY_LEN(objects); i++)
-        if (str_eq(t->sample_type, str_from(objects[i])))
-            units = STR("objects");
-    if (cpu)
-        units = STR("samples");
-    buf_printf(out,
-        ",\"metadata\":{\"format\":\"%s\",\"spyName\":\"\",\"sampleRate\":%d,\"units\":", format,
-        cpu ? 1000000000 : 100);
-    json_put_string(out, units);
-    buf_str(out, STR(",\"name\":"));
-    json_put_string(out, t->sample_type);
-    buf_byte(out, '}');
-}
-
 /* Timelines */
 
 struct timeline {
@@ -293,8 +245,8 @@ static enum status render_json(struct query *q, const struct render_params *p, c
     TRY(query_select_merge_stacktraces(q, &rq, &tree, err));
     TRY(timeline_init(q, s, &t, err));
     TRY(ask_series(q, p, s, &t, &series, err));
-    put_flamebearer(out, tree.flamegraph);
-    put_metadata(out, &s->type, "single");
+    flame_json_graph(out, tree.flamegraph);
+    flame_json_metadata(out, s->type.sample_type, s->type.sample_unit, "single");
     if (series.series.n == 1)
         timeline_add(&t, &series.series.v[0]);
     buf_str(out, STR(",\"timeline\":"));
@@ -339,19 +291,6 @@ enum status query_render_diff(
     struct m_select_merge_stacktraces_request rql = tree_request(&left, nodes);
     struct m_select_merge_stacktraces_request rqr = tree_request(&right, nodes);
     TRY(query_diff(q, &(struct m_diff_request){&rql, &rqr}, &rs, err));
-    const struct m_flamegraph_diff *d = rs.flamegraph;
-    struct m_flamegraph g = {.total = d->total, .max_self = d->max_self};
-    g.names.v = d->names.v;
-    g.names.n = d->names.n;
-    g.levels.v = d->levels.v;
-    g.levels.n = d->levels.n;
-    put_flamebearer(out, &g);
-    put_metadata(out, &left.type, "double");
-    buf_str(out, STR(",\"timeline\":null,\"groups\":null,\"heatmap\":null"));
-    if (d->leftTicks)
-        buf_printf(out, ",\"leftTicks\":%lld", (long long)d->leftTicks);
-    if (d->rightTicks)
-        buf_printf(out, ",\"rightTicks\":%lld", (long long)d->rightTicks);
-    buf_byte(out, '}');
+    flame_json_diff(out, rs.flamegraph, left.type.sample_type, left.type.sample_unit);
     return out->failed ? query_full(q, err) : ST_OK;
 }

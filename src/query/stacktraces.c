@@ -36,8 +36,8 @@ static enum status fill_levels(
     return ST_OK;
 }
 
-static enum status draw(struct query *q, const struct nametree *t, int64_t budget,
-    int64_t raw_budget, struct m_flamegraph **ret, struct error *err)
+enum status tree_draw(struct query *q, const struct nametree *t, int64_t budget, int64_t raw_budget,
+    struct m_flamegraph **ret, struct error *err)
 {
     struct flamegraph g;
     struct m_flamegraph *m = ARENA_NEW(q->arena, struct m_flamegraph);
@@ -148,7 +148,7 @@ static enum status answer_tree(struct query *q, const stacktraces_request *rq,
     if (st == ST_OK && rq->format == M_FORMAT_TREE)
         st = encode(q, &t, nodes, &rs->tree, err);
     else if (st == ST_OK)
-        st = draw(q, &t, nodes, rq->max_nodes, &rs->flamegraph, err);
+        st = tree_draw(q, &t, nodes, rq->max_nodes, &rs->flamegraph, err);
     nametree_done(&t);
     return st;
 }
@@ -260,7 +260,7 @@ static enum status take_side(
     return st;
 }
 
-static enum status draw_diff(struct query *q, const struct nametree *left,
+enum status tree_draw_diff(struct query *q, const struct nametree *left,
     const struct nametree *right, int64_t nodes, struct m_flamegraph_diff **ret, struct error *err)
 {
     struct flamegraph g;
@@ -311,7 +311,7 @@ static enum status diff_trees(struct query *q, const stacktraces_request *left,
     if (st == ST_OK)
         st = tree_sets_merge(q, sides, 2, nodes, trees, err);
     if (st == ST_OK)
-        st = draw_diff(q, &trees[0], &trees[1], nodes, ret, err);
+        st = tree_draw_diff(q, &trees[0], &trees[1], nodes, ret, err);
     tree_set_done(&sides[0]);
     tree_set_done(&sides[1]);
     nametree_done(&trees[0]);

@@ -58,6 +58,17 @@ enum status handler_tenant(
         http_header_get(rq, STR("x-scope-orgid")), &rq->arena, ret_tenant, err);
 }
 
+enum status handler_only_tenant(
+    struct server *s, struct http_request *rq, struct str *ret_tenant, struct error *err)
+{
+    struct tenant_list l;
+    TRY(handler_tenants(s, rq, &l, err));
+    if (l.n != 1)
+        FAIL(err, ST_INVALID_ARGUMENT, "multiple org IDs present");
+    *ret_tenant = l.v[0];
+    return ST_OK;
+}
+
 void handler_log_failure(const struct http_request *rq, const struct error *err)
 {
     int http = err->http ? err->http : status_http(err->code);

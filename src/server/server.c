@@ -164,6 +164,7 @@ static enum status start_http(
     health_rpc_routes(s, routes);
     settings_rpc_routes(s, routes);
     storage_http_routes(s, routes);
+    adhoc_rpc_routes(s, routes);
     TRY(reflection_rpc_routes(s, routes, err));
     enum status st = http_server_start(&cfg, routes->v, routes->n, &s->http, err);
     if (st != ST_OK && err->os_errno == EADDRINUSE)
@@ -294,7 +295,7 @@ static int run(struct config *c)
     struct route_list *routes = NEW(struct route_list);
     sigset_t set;
     s->config = c;
-    mutex_init(&s->settings_lock, "settings", RANK_SERVER);
+    mutex_init(&s->state_lock, "state", RANK_SERVER);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
@@ -316,7 +317,7 @@ static int run(struct config *c)
         stop(s);
         code = 1;
     }
-    mutex_done(&s->settings_lock);
+    mutex_done(&s->state_lock);
     arena_done(&s->descriptor_arena);
     mem_free(routes);
     mem_free(s);

@@ -27,7 +27,7 @@ struct server {
     int64_t start_wall_ns;
     uint64_t head_bytes;               /* the bound of the store */
     atomic_bool stopping;              /* /ready says no */
-    struct mutex settings_lock;        /* the files of settings_rpc.c */
+    struct mutex state_lock;           /* the files of settings_rpc.c */
     struct descriptor_set descriptors; /* of reflection_rpc.c, and what they are in */
     struct arena descriptor_arena;
 };
@@ -36,6 +36,10 @@ struct server {
 enum status handler_tenants(
     struct server *s, struct http_request *rq, struct tenant_list *ret_list, struct error *err);
 enum status handler_tenant(
+    struct server *s, struct http_request *rq, struct str *ret_tenant, struct error *err);
+/* The same for services that know no union of tenants: several are invalid_argument, as in the
+ * reference. */
+enum status handler_only_tenant(
     struct server *s, struct http_request *rq, struct str *ret_tenant, struct error *err);
 /* Reads the Accept header. False: it is no list of media types, and the request was answered with
  * 400 and plain text, as the reference does it. */
@@ -85,6 +89,7 @@ void ops_http_routes(struct server *s, struct route_list *l);
 void info_rpc_routes(struct server *s, struct route_list *l);
 void health_rpc_routes(struct server *s, struct route_list *l);
 void settings_rpc_routes(struct server *s, struct route_list *l);
+void adhoc_rpc_routes(struct server *s, struct route_list *l);
 /* After all others: it tells what there is. */
 enum status reflection_rpc_routes(struct server *s, struct route_list *l, struct error *err);
 /* Whether there is such a service, by the list that reflection gives. */

@@ -7,12 +7,12 @@
  * may wait for the disk there.
  *
  * 1. What Set answered with 200 is on disk.
- * 2. A tenant's file is bounded: SETTINGS_MAX entries, FILE_BYTES. Over it: resource_exhausted.
- * 3. Tenant ids are checked (tenants.c), so they are safe as a directory's name. */
+ * 2. A tenant's file is bounded: SETTINGS_MAX entries, FILE_BYTES. Over it: resource_exhausted. */
 #include "base/clock.h"
 #include "server/server_int.h"
+#include "server/tenant_state.h"
 
-enum { SETTINGS_MAX = 1000, FILE_BYTES = 4 << 20, SETTINGS_PATH = 4096 };
+enum { SETTINGS_MAX = 1000, FILE_BYTES = 4 << 20 };
 
 struct setting {
     struct str name, value;
@@ -56,47 +56,25 @@ static const struct msg_field name_fields[] = {FIELD(setting_name, name, 1, MSG_
 static const struct msg_desc name_desc = DESC(
     "settings.v1.DeleteSettingsRequest", setting_name, name_fields);
 
-/* Where a tenant's file is, and everything above it. */
-struct place {
-    char state[SETTINGS_PATH], dir[SETTINGS_PATH], file[SETTINGS_PATH], tmp[SETTINGS_PATH];
-};
-
-static enum status place_of(
-    struct server *s, struct str tenant, struct place *ret, struct error *err)
+static enum status load(
+    const struct state_file *p, struct arena *arena, struct settings *ret, struct error *err)
 {
-    struct str data = config_data_dir(s->config);
-    int n = snprintf(ret->state, sizeof ret->state, "%.*s/state", STR_ARG(data));
-    int m = snprintf(ret->dir, sizeof ret->dir, "%.*s/state/%.*s", STR_ARG(data), STR_ARG(tenant));
-    if (n < 0 || m < 0 || m >= SETTINGS_PATH ||
-        !fs_path(ret->file, sizeof ret->file, ret->dir, "settings.pb") ||
-        !fs_path(ret->tmp, sizeof ret->tmp, ret->dir, "settings.tmp"))
-        FAIL(err, ST_INTERNAL, "the path of the data directory is too long");
+    struct str raw; /* decoded strings are views of it */
+    bool any;
+    void *msg = NULL;
+    struct error why = {0};
+    *ret = (struct settings){0};
+    enum status st = state_read(p, FILE_BYTES, arena, &raw, &any, &why);
+    if (st == ST_OK && any)
+        st = msg_decode_proto(&settings_desc, raw, arena, &msg, &why);
+    if (st != ST_OK)
+        FAIL(err, ST_INTERNAL, "settings cannot be read: %.*s", STR_ARG(error_str(&why)));
+    if (msg)
+        *ret = *(struct settings *)msg;
     return ST_OK;
 }
 
-static enum status load(
-    const struct place *p, struct arena *arena, struct settings *ret, struct error *err)
-{
-    struct buf raw;
-    struct error why = {0};
-    buf_init(&raw, FILE_BYTES);
-    *ret = (struct settings){0};
-    enum status st = fs_read_all(&fs_real, p->file, FILE_BYTES, &raw, &why);
-    if (st == ST_OK) {
-        void *msg = NULL;
-        struct str own = arena_str(arena, buf_view(&raw)); /* decoded strings are views */
-        st = own.p ? msg_decode_proto(&settings_desc, own, arena, &msg, &why)
-                   : error_set(&why, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__, "no memory");
-        if (st == ST_OK)
-            *ret = *(struct settings *)msg;
-    }
-    buf_done(&raw);
-    if (st == ST_OK || st == ST_NOT_FOUND)
-        return ST_OK;
-    FAIL(err, ST_INTERNAL, "settings cannot be read: %s", why.msg);
-}
-
-static enum status save(const struct place *p, const struct settings *all, struct error *err)
+static enum status save(const struct state_file *p, const struct settings *all, struct error *err)
 {
     struct buf raw;
     buf_init(&raw, FILE_BYTES);
@@ -106,14 +84,7 @@ static enum status save(const struct place *p, const struct settings *all, struc
         FAIL(err, ST_RESOURCE_EXHAUSTED, "a tenant may have %d settings of %d bytes together",
             SETTINGS_MAX, FILE_BYTES);
     }
-    int e = fs_real.dir_make(&fs_real, p->state);
-    if (!e)
-        e = fs_real.dir_make(&fs_real, p->dir);
-    if (!e)
-        e = fs_real.dir_sync(&fs_real, p->state);
-    enum status st = e ? error_set_errno(
-                             err, ST_UNAVAILABLE, e, __FILE__, __LINE__, "cannot make %s", p->dir)
-                       : fs_write_atomic(&fs_real, p->dir, p->tmp, p->file, buf_view(&raw), err);
+    enum status st = state_write(p, buf_view(&raw), err);
     buf_done(&raw);
     return st;
 }
@@ -132,8 +103,8 @@ static bool is_at(const struct settings *all, uint32_t i, struct str name)
     return i < all->settings.n && str_eq(all->settings.v[i].name, name);
 }
 
-static enum status do_get(const struct place *p, struct connect_call *call, const void *request,
-    const void **ret_rs, struct error *err)
+static enum status do_get(const struct state_file *p, struct connect_call *call,
+    const void *request, const void **ret_rs, struct error *err)
 {
     (void)request;
     struct settings *all = ARENA_NEW(call->arena, struct settings);
@@ -144,8 +115,8 @@ static enum status do_get(const struct place *p, struct connect_call *call, cons
     return ST_OK;
 }
 
-static enum status do_set(const struct place *p, struct connect_call *call, const void *request,
-    const void **ret_rs, struct error *err)
+static enum status do_set(const struct state_file *p, struct connect_call *call,
+    const void *request, const void **ret_rs, struct error *err)
 {
     struct setting *in = ((const struct one_setting *)request)->setting;
     struct settings all;
@@ -173,8 +144,8 @@ static enum status do_set(const struct place *p, struct connect_call *call, cons
     return ST_OK;
 }
 
-static enum status do_delete(const struct place *p, struct connect_call *call, const void *request,
-    const void **ret_rs, struct error *err)
+static enum status do_delete(const struct state_file *p, struct connect_call *call,
+    const void *request, const void **ret_rs, struct error *err)
 {
     static const struct m_empty empty;
     struct str name = ((const struct setting_name *)request)->name;
@@ -192,7 +163,7 @@ static enum status do_delete(const struct place *p, struct connect_call *call, c
     return save(p, &all, err);
 }
 
-typedef enum status (*settings_fn)(const struct place *p, struct connect_call *call,
+typedef enum status (*settings_fn)(const struct state_file *p, struct connect_call *call,
     const void *request, const void **ret_rs, struct error *err);
 
 static const struct {
@@ -212,15 +183,15 @@ static enum status call_method(struct server *s, struct connect_call *call, cons
     const void **ret_rs, struct error *err)
 {
     struct str tenant;
-    struct place p;
+    struct state_file p;
     size_t i = 0;
     while (strcmp(methods[i].path, call->method->path) != 0)
         ASSERT(++i < ARRAY_LEN(methods));
-    TRY(handler_tenant(s, call->rq, &tenant, err));
-    TRY(place_of(s, tenant, &p, err));
-    mutex_lock(&s->settings_lock);
+    TRY(handler_only_tenant(s, call->rq, &tenant, err));
+    TRY(state_file_at(config_data_dir(s->config), tenant, "", STR("settings.pb"), &p, err));
+    mutex_lock(&s->state_lock);
     enum status st = methods[i].fn(&p, call, request, ret_rs, err);
-    mutex_unlock(&s->settings_lock);
+    mutex_unlock(&s->state_lock);
     return st;
 }
 

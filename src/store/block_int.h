@@ -10,7 +10,7 @@
 #include "model/rollup.h"
 #include "store/epoch_int.h"
 
-enum { BLOCK_HEAD_BYTES = 64, BLOCK_FOOT_BYTES = 32, BLOCK_PATH_MAX = 512, ULID_CHARS = 26 };
+enum { BLOCK_HEAD_BYTES = 64, BLOCK_FOOT_BYTES = 32, BLOCK_PATH_MAX = 512 };
 #define BLOCK_HOUR_NS (3600 * NS_PER_S)
 
 /* The start of the UTC hour of a time; the first, partial hour of int64 starts at INT64_MIN. */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/ulid.h"
 
 enum { RAW_MAX = 1 << 30, TENANT_BYTES_MAX = 255 };
 /* A day's block stays, so what gains from it is compressed harder: text by a sixth. The samples are
@@ -179,19 +180,6 @@ static enum status put_directory(struct block_writer *w, struct str tenant,
 
 /* Names and folders */
 
-static void ulid(char out[ULID_CHARS + 1], int64_t hour_ns, uint64_t hi, uint64_t lo)
-{
-    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    uint64_t ms = (uint64_t)(hour_ns / NS_PER_MS);
-    for (int i = 9; i >= 0; i--, ms >>= 5)
-        out[i] = digits[ms & 31];
-    for (int i = 17; i >= 10; i--, hi >>= 5)
-        out[i] = digits[hi & 31];
-    for (int i = 25; i >= 18; i--, lo >>= 5)
-        out[i] = digits[lo & 31];
-    out[ULID_CHARS] = 0;
-}
-
 bool block_tenant_ok(struct str tenant)
 {
     return tenant.n > 0 && tenant.n <= TENANT_BYTES_MAX && !memchr(tenant.p, '/', tenant.n) &&
@@ -212,7 +200,7 @@ bool block_path(const struct block_target *to, uint64_t epoch, struct str tenant
     hi = hash_disk(key, sizeof key);
     key[2] = hi;
     lo = hash_disk(key, sizeof key);
-    ulid(name, start_ns, hi, lo);
+    ulid_put(name, start_ns / NS_PER_MS, hi, lo);
     clock_civil_from_days(day_no, &year, &month, &day);
     int n = snprintf(out, BLOCK_PATH_MAX, "%.*s/%s/%04" PRId64 "-%02u-%02u/%s.efb", STR_ARG(tenant),
         block_levels[level].name, year, month, day, name);
