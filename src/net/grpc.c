@@ -177,7 +177,7 @@ void grpc_put_percent(struct buf *out, struct str s)
 }
 
 /* As the reference counts calls. */
-static const char *result_of(const struct http_request *rq, enum status code)
+const char *grpc_result_of(const struct http_request *rq, enum status code)
 {
     if (code == ST_OK)
         return "success";
@@ -203,7 +203,7 @@ static void send(struct http_request *rq, enum rpc_form form, bool gzip, struct 
         .n_more_headers = gzip ? 2 : 1,
         .trailers = trailers,
         .n_trailers = form == RPC_GRPC ? 1 + (message.n > 0) : 0,
-        .grpc_result = result_of(rq, code),
+        .grpc_result = grpc_result_of(rq, code),
         .gzip = HTTP_GZIP_NEVER};
     if (form != RPC_GRPC) {
         size_t at = body->n;

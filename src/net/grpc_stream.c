@@ -30,7 +30,10 @@ void grpc_stream_end(struct grpc_stream *st, enum status code, struct str messag
     grpc_put_percent(&text, message);
     struct http_header trailers[] = {
         {STR("Grpc-Status"), str_make(number, (size_t)n)}, {STR("Grpc-Message"), buf_view(&text)}};
-    http_stream_end(st->rq, trailers, 1 + (message.n > 0));
+    struct http_response rs = {.trailers = trailers,
+        .n_trailers = 1 + (message.n > 0),
+        .grpc_result = grpc_result_of(st->rq, code)};
+    http_stream_end(st->rq, &rs);
     buf_done(&text);
 }
 
@@ -74,9 +77,10 @@ static void on_open(struct http_request *rq, void *ctx)
         if (!grpc_content_type(rq, &st->json, &form) || form != RPC_GRPC)
             rs.status = 415;
     }
+    rs.grpc_result = rs.status == 200 ? "cancel" : NULL; /* unless it ends */
     http_stream_begin(rq, &rs);
     if (rs.status != 200)
-        http_stream_end(rq, NULL, 0);
+        http_stream_end(rq, &rs);
     else if (grpc_read_timeout(rq, &st->deadline_mono_ns, &err) != ST_OK ||
              rpc_read_encoding(http_header_get(rq, STR("Grpc-Encoding")), &st->gzip, &err) != ST_OK)
         fail(st, &err);

@@ -180,6 +180,7 @@ void http_stream_begin(struct http_request *rq, const struct http_response *rs)
     ASSERT(s->state == H2_LIVE && !s->begun);
     s->begun = true;
     s->rq->status = rs->status;
+    s->rq->grpc_result = rs->grpc_result;
     if (rs->content_type.n)
         request_add_field(&s->rq->fields, STR("Content-Type"), rs->content_type);
     for (uint32_t i = 0; i < rs->n_more_headers; i++)
@@ -208,14 +209,15 @@ void http_stream_write(struct http_request *rq, struct str bytes)
         resume(s);
 }
 
-void http_stream_end(struct http_request *rq, const struct http_header *trailers, uint32_t n)
+void http_stream_end(struct http_request *rq, const struct http_response *rs)
 {
     struct h2_stream *s = stream_of(rq);
     ASSERT(s->begun);
     if (s->ended)
         return;
-    for (uint32_t i = 0; i < n; i++)
-        request_add_field(&s->rq->trailers, trailers[i].name, trailers[i].value);
+    for (uint32_t i = 0; i < rs->n_trailers; i++)
+        request_add_field(&s->rq->trailers, rs->trailers[i].name, rs->trailers[i].value);
+    s->rq->grpc_result = rs->grpc_result;
     s->ended = true;
     resume(s);
 }

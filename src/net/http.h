@@ -116,11 +116,13 @@ struct http_stream_ops {
     void (*close)(struct http_request *rq);
 };
 
-/* From the callbacks only, in this order. begin: status, content_type and more_headers count. */
+/* From the callbacks only, in this order. begin: status, content_type and more_headers count, and
+ * grpc_result for the case that it never ends. */
 void http_stream_begin(struct http_request *rq, const struct http_response *rs);
 /* Nothing happens any more once it has ended, which it may by itself. */
 void http_stream_write(struct http_request *rq, struct str bytes);
-void http_stream_end(struct http_request *rq, const struct http_header *trailers, uint32_t n);
+/* trailers and grpc_result count; they are NULL and 0 where there are none. */
+void http_stream_end(struct http_request *rq, const struct http_response *rs);
 
 struct http_route {
     uint32_t methods; /* HTTP_M_… or-ed; others: 405 with Allow */

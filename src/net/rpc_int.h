@@ -31,6 +31,9 @@ void grpc_put_percent(struct buf *out, struct str s);
 enum status grpc_read_timeout(
     const struct http_request *rq, int64_t *ret_deadline_mono_ns, struct error *err);
 
+/* For http_response.grpc_result. */
+const char *grpc_result_of(const struct http_request *rq, enum status code);
+
 /* One of the gRPC content types: *ret_json, *ret_form. */
 bool grpc_content_type(const struct http_request *rq, bool *ret_json, enum rpc_form *ret_form);
 enum status grpc_read(struct connect_call *call, void **ret_message, struct error *err);
