@@ -18,7 +18,7 @@
 enum { LEFT, RIGHT };
 
 struct pair {
-    int64_t self[2], total[2];
+    int64_t self[2], total[2], rest[2];
 };
 
 struct diff {
@@ -55,6 +55,7 @@ static void take_values(
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         diff->values[nodes[i]].self[side] = t->nodes[i].self;
         diff->values[nodes[i]].total[side] = t->nodes[i].total;
+        diff->values[nodes[i]].rest[side] = flame_rest(t, i);
     }
 }
 
@@ -103,8 +104,10 @@ static enum status push_children(
     const struct name_node *node = &diff->both.nodes[box->node];
     struct pair other = {0};
     struct flame_box child = {.level = box->level + 1};
-    for (unsigned s = LEFT; s <= RIGHT; s++)
+    for (unsigned s = LEFT; s <= RIGHT; s++) {
         child.x[s] = box->x[s] + box->self[s];
+        other.self[s] = other.total[s] = diff->values[box->node].rest[s];
+    }
     for (uint32_t k = 0; k < node->n_children; k++) {
         child.node = diff->both.children[node->first_child + k];
         const struct pair *v = &diff->values[child.node];

@@ -15,14 +15,14 @@
  * Hence totals are exact at every budget. Failure: ST_RESOURCE_EXHAUSTED when the arena is full. */
 #include "model/flamegraph_int.h"
 
-/* Totals of all nodes of the tree cut by `min`; *ret_n is at most the number of nodes, because an
- * `other` takes the place of at least one that was dropped. NULL when the arena is full. */
+/* Totals of all nodes of the tree cut by `min`: at most one of each node and one of an `other`
+ * below it. NULL when the arena is full. */
 static int64_t *cut_totals(
     const struct nametree *t, int64_t min, struct arena *arena, uint32_t *ret_n)
 {
     uint32_t other_name = nametree_find_name(t, flame_other_name());
     bool *reached = ARENA_ZARRAY(arena, bool, t->n_nodes);
-    int64_t *totals = reached ? ARENA_ARRAY(arena, int64_t, t->n_nodes) : NULL;
+    int64_t *totals = reached ? ARENA_ARRAY(arena, int64_t, (size_t)t->n_nodes * 2) : NULL;
     if (!totals)
         return NULL;
     uint32_t n = 0;
@@ -69,7 +69,7 @@ static enum status push_children(
     const struct nametree *t = d->tree;
     const struct name_node *node = &t->nodes[box->node];
     struct flame_box child = {.x = {box->x[0] + box->self[0]}, .level = box->level + 1};
-    int64_t other = 0;
+    int64_t other = flame_rest(t, box->node);
     for (uint32_t k = 0; k < node->n_children; k++) {
         child.node = t->children[node->first_child + k];
         const struct name_node *c = &t->nodes[child.node];

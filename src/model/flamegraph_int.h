@@ -15,6 +15,12 @@ static inline struct str flame_other_name(void)
 /* The k-th largest of n values (1 <= k <= n); reorders them. */
 int64_t flame_kth_largest(int64_t *v, size_t n, size_t k);
 
+/* What children of a node have that are not in the tree: less than any threshold each. */
+static inline int64_t flame_rest(const struct nametree *t, uint32_t node)
+{
+    return t->rest ? t->rest[node] : 0;
+}
+
 /* How the children of a node come through a cut by the tree encoder: those with at least `min`
  * stay, so does a child called `other`, which takes what the rest had. */
 struct flame_cut {

@@ -298,7 +298,7 @@ enum status nametree_add(struct nametree *t, const struct symtab *sym, const int
 static enum status sum_totals(struct nametree *t, struct error *err)
 {
     for (uint32_t i = 0; i < t->n_nodes; i++)
-        t->nodes[i].total = t->nodes[i].self;
+        t->nodes[i].total = t->nodes[i].self + (t->rest ? t->rest[i] : 0);
     for (uint32_t i = t->n_nodes; i-- > 1;) {
         struct name_node *parent = &t->nodes[t->nodes[i].parent];
         if (__builtin_add_overflow(parent->total, t->nodes[i].total, &parent->total))

@@ -226,13 +226,33 @@ static enum status read_header(struct cursor *c, struct header *ret_header, stru
     return ST_OK;
 }
 
+/* Most numbers of a group have two or three bytes. */
+static inline uint64_t read_number(struct cursor *c)
+{
+    const uint8_t *p = c->p;
+    if (UNLIKELY(cursor_left(c) < 3) || (p[0] & p[1] & p[2] & 0x80))
+        return cursor_uvarint(c);
+    if (p[0] < 0x80) {
+        c->p = p + 1;
+        return p[0];
+    }
+    if (p[1] < 0x80) {
+        c->p = p + 2;
+        return (uint64_t)p[1] << 7 | (p[0] & 0x7F);
+    }
+    c->p = p + 3;
+    return (uint64_t)p[2] << 14 | (uint64_t)(p[1] & 0x7F) << 7 | (p[0] & 0x7F);
+}
+
 /* Names and whether they are leaves; what has children has ref 0 for now. */
 static enum status read_names(
-    struct cursor *c, struct rollup_child *v, uint32_t n, struct error *err)
+    struct cursor *c, struct rollup_child *v, uint32_t n, uint32_t *ret_leaves, struct error *err)
 {
     uint64_t id = 0;
+    *ret_leaves = 0;
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t coded = cursor_uvarint(c);
+        uint64_t coded = read_number(c);
+        *ret_leaves += coded & 1;
         id += coded >> 1;
         if (id >= SYM_NONE)
             DAMAGED(err, "a name's id cannot be");
@@ -249,7 +269,7 @@ static enum status read_totals(const struct rollup_reader *r, struct cursor *c,
     int64_t unit = r->head.unit;
     uint64_t left = (uint64_t)(unit == 1 ? total : total / unit);
     for (uint32_t i = 0; i < h->n; i++) {
-        uint64_t units = i == h->rest ? 0 : cursor_uvarint(c);
+        uint64_t units = i == h->rest ? 0 : read_number(c);
         if (units > left)
             DAMAGED(err, "children have more than their parent");
         left -= units;
@@ -264,26 +284,27 @@ static enum status read_totals(const struct rollup_reader *r, struct cursor *c,
 }
 
 static enum status read_refs(const struct rollup_reader *r, struct cursor *c,
-    const struct header *h, uint32_t end, struct error *err)
+    const struct header *h, uint32_t leaves, uint32_t end, struct error *err)
 {
     struct rollup_child *v = r->children;
     if (h->next < h->n && v[h->next].ref == ROLLUP_LEAF)
         DAMAGED(err, "a leaf has a group");
-    for (uint32_t i = 0; i < h->n; i++) {
-        if (v[i].ref == ROLLUP_LEAF || i == h->next)
-            continue;
-        struct str raw = cursor_bytes(c, ROLLUP_REF_BYTES);
-        /* Whatever it is, it does not make a leaf. */
-        v[i].ref = raw.n ? MIN(load_u32le(raw.p), ROLLUP_LEAF - 1) : 0;
-    }
+    uint32_t n_refs = h->n - leaves - (h->next < h->n);
+    struct str raw = cursor_bytes(c, (uint64_t)n_refs * ROLLUP_REF_BYTES);
     if (c->bad)
         DAMAGED(err, "a group ends early");
     uint32_t behind = end - (uint32_t)cursor_left(c);
-    if (h->next < h->n)
-        v[h->next].ref = behind;
-    for (uint32_t i = 0; i < h->n; i++)
-        if (v[i].ref != ROLLUP_LEAF && (v[i].ref < behind || v[i].ref >= r->head.chunks.n_bytes))
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (v[i].ref == ROLLUP_LEAF)
+            continue;
+        v[i].ref = behind;
+        if (i != h->next) {
+            v[i].ref = load_u32le(raw.p);
+            raw = str_skip(raw, ROLLUP_REF_BYTES);
+        }
+        if (v[i].ref < behind || v[i].ref >= r->head.chunks.n_bytes)
             DAMAGED(err, "a group does not lie behind its parent's");
+    }
     return ST_OK;
 }
 
@@ -309,7 +330,7 @@ enum status rollup_read_group(struct rollup_reader *r, uint32_t ref, int64_t tot
 {
     struct cursor c = {0};
     struct header h = {0};
-    uint32_t end = 0;
+    uint32_t end = 0, leaves = 0;
     int64_t self = 0;
     TRY(find_group(r, ref, &c, &end, err));
     if (!reserve(r, 1))
@@ -319,9 +340,9 @@ enum status rollup_read_group(struct rollup_reader *r, uint32_t ref, int64_t tot
     TRY(read_header(&c, &h, err));
     if (!reserve(r, h.n))
         return no_memory(err);
-    TRY(read_names(&c, r->children, h.n, err));
+    TRY(read_names(&c, r->children, h.n, &leaves, err));
     TRY(read_totals(r, &c, &h, total, &self, err));
-    TRY(read_refs(r, &c, &h, end, err));
+    TRY(read_refs(r, &c, &h, leaves, end, err));
     *ret_group = (struct rollup_group){r->children, h.n, self};
     return ST_OK;
 }

@@ -53,7 +53,7 @@ int64_t nametree_threshold(const struct nametree *t, int64_t budget, struct aren
 {
     ASSERT(t->finished);
     uint32_t n = t->n_nodes - 1;
-    if (budget <= 0 || n <= budget)
+    if (budget <= 0 || n < budget || (n == budget && !t->rest))
         return 0;
     int64_t *totals = ARENA_ARRAY(arena, int64_t, n);
     if (!totals)
@@ -67,7 +67,7 @@ struct flame_cut flame_cut_children(
     const struct nametree *t, uint32_t node, int64_t min, uint32_t other_name)
 {
     const struct name_node *parent = &t->nodes[node];
-    struct flame_cut cut = {.other = FLAME_OTHER};
+    struct flame_cut cut = {.other = FLAME_OTHER, .dropped = flame_rest(t, node)};
     for (uint32_t k = 0; k < parent->n_children; k++) {
         uint32_t child = t->children[parent->first_child + k];
         if (t->nodes[child].name == other_name)

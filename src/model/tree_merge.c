@@ -1,24 +1,30 @@
 /* The best-first merge: see tree_merge.h for what it gives and why that is enough.
  *
  * A merged node has its totals and the list of its occurrences: where its children are in each of
- * the sources that have any. Opening it reads these groups into one batch; children meet in
- * `slots`, an array by name that a round number clears; a child that is new there becomes a merged
- * node and a node of the trees. The budget-th largest total so far bounds the final one from below:
- * what stays under it is never opened, so where its children are need not be noted.
+ * the sources that have any. Opening it reads these groups one after the other; children meet in
+ * `slots`, an array by name that a round number clears. The budget-th largest total so far bounds
+ * the final one from below: a child that stays under it is never drawn and never opened, so only
+ * what it has is added to the rest of its parent; the others become merged nodes and nodes of the
+ * trees. Of a hundred children that are read some five are kept.
  *
- *     heap ── largest total ──→ node ── occurrences ──→ batch of children, by source
- *      ↑                                                      │ source's name id → our name id
- *      └──────── new nodes ←──────────── slots[name] ←────────┘
+ *     heap ── largest total ──→ node ── occurrences ──→ groups, source by source
+ *      ↑                         ↑                            │ source's name id → our name id
+ *      │                        rest                          │
+ *      └──── those kept ←────────┴──── children ←─ slots[name]┘
  *
  * Invariants:
- *  1. Nodes are made in the order in which they are opened, children of one opening in a row.
+ *  1. Nodes are made in the order in which they are opened, those of one opening in a row.
  *  2. The total of a node is at least the sum of its children, in each source and so merged: only
  *     the sum of the roots can overflow.
  *  3. A source gives at most as many children as its head has nodes: groups that damage made shared
  *     do not multiply.
+ *  4. Once a child was left out, the trees have at least `budget` nodes, all of them with more.
  *
- * Memory: the arena of the first tree; occurrences are reused once they are read. One thread. */
+ * Memory: the arena of the first tree; occurrences are reused once they are read. The index of
+ * names is on the heap, bounded by what the arena has left. One thread. */
 #include "model/tree_merge.h"
+
+#include "base/hash.h"
 
 /* Child entries between two questions whether to go on. */
 enum { ALIVE_EVERY = 4096, NONE = UINT32_MAX };
@@ -27,13 +33,14 @@ _Static_assert(NONE == ROLLUP_LEAF, "a leaf of a roll-up has no occurrence");
 struct occurrence {
     int64_t total;
     uint32_t source, ref; /* of the group; of a tree in memory: the node */
-    uint32_t next;        /* or NONE */
+    uint32_t next;        /* or NONE; of one that was just found: the child it is of */
 };
 
-/* A child in one source, as it was read. */
-struct entry {
-    struct occurrence o; /* ref: NONE for a leaf */
-    uint32_t name;       /* id of the source; then the merged node that it belongs to */
+/* A child of the opening. */
+struct child {
+    int64_t total[2]; /* by side */
+    uint32_t name;
+    uint32_t sides; /* bit s: side s has it; then the merged node that it became, or NONE */
 };
 
 struct merged {
@@ -41,6 +48,17 @@ struct merged {
     uint32_t node[2]; /* of the trees; 0 where a side does not have it, and for the root */
     uint32_t occurrences;
     uint32_t name;
+};
+
+/* What the children of a node that were not kept have. */
+struct rest {
+    int64_t total[2];
+    uint32_t node;
+};
+
+struct name {
+    struct str text;   /* a view of the source's */
+    uint32_t in_trees; /* its id there, NONE as long as no node has it */
 };
 
 struct candidate {
@@ -53,10 +71,11 @@ struct source_state {
     uint32_t *names; /* id there → our name id plus one, 0 as long as nobody asked */
     uint32_t n_names;
     uint32_t left; /* children it may still give */
+    unsigned side;
 };
 
 struct slot {
-    uint32_t round, node;
+    uint32_t round, child;
 };
 
 struct merge {
@@ -71,13 +90,26 @@ struct merge {
         uint32_t n, cap;
     } nodes;
     struct {
+        struct rest *v;
+        uint32_t n, cap;
+    } rests;
+    struct {
+        struct name *v;
+        uint32_t n, cap;
+    } names;
+    struct idmap name_ids;
+    struct {
+        struct child *v;
+        uint32_t n, cap;
+    } children; /* of the opening */
+    struct {
         struct occurrence *v;
         uint32_t n, cap;
     } occurrences;
     struct {
-        struct entry *v;
+        struct occurrence *v;
         uint32_t n, cap;
-    } batch; /* of the opening */
+    } found; /* of the opening's children */
     struct {
         struct candidate *v;
         uint32_t n, cap;
@@ -104,26 +136,52 @@ static enum status no_memory(struct error *err)
 
 /* Names */
 
-static enum status add_name(struct merge *m, struct str text, uint32_t *ret_name, struct error *err)
+static enum status add_name(
+    struct merge *m, struct str text, uint64_t hash, uint32_t *ret_name, struct error *err)
 {
-    uint32_t name = nametree_name(&m->trees[0], text);
-    if (name == SYM_NONE)
+    size_t index_bytes = idmap_growth(&m->name_ids, 1);
+    struct name *name = VEC_PUSH(m->arena, m->names);
+    struct slot *slot = VEC_PUSH(m->arena, m->slots);
+    if (!name || !slot || index_bytes > m->arena->limit - m->arena->used ||
+        !idmap_put(&m->name_ids, hash, m->names.n - 1))
         return no_memory(err);
-    if (m->n_sides == 2) {
-        uint32_t same = nametree_name(&m->trees[1], text);
-        if (same == SYM_NONE)
-            return no_memory(err);
-        ASSERT(same == name);
-    }
-    while (m->slots.n <= name) {
-        struct slot *slot = VEC_PUSH(m->arena, m->slots);
-        if (!slot)
-            return no_memory(err);
-        *slot = (struct slot){0};
-    }
+    *name = (struct name){text, NONE};
+    *slot = (struct slot){0};
+    *ret_name = m->names.n - 1;
     if (m->other == NONE && str_eq(text, STR("other")))
-        m->other = name;
-    *ret_name = name;
+        m->other = *ret_name;
+    return ST_OK;
+}
+
+static enum status intern(struct merge *m, struct str text, uint32_t *ret_name, struct error *err)
+{
+    uint32_t id;
+    uint64_t hash = hash_str(text);
+    struct idmap_probe p = idmap_start(&m->name_ids, hash);
+    while (idmap_next(&m->name_ids, &p, &id)) {
+        if (str_eq(m->names.v[id].text, text)) {
+            *ret_name = id;
+            return ST_OK;
+        }
+    }
+    return add_name(m, text, hash, ret_name, err);
+}
+
+/* The id that a name has in the trees. */
+static enum status name_in_trees(
+    struct merge *m, uint32_t name, uint32_t *ret_id, struct error *err)
+{
+    struct name *n = &m->names.v[name];
+    for (unsigned side = 0; side < m->n_sides && n->in_trees == NONE; side++) {
+        uint32_t id = nametree_name(&m->trees[side], n->text);
+        if (id == SYM_NONE)
+            return no_memory(err);
+        ASSERT(side == 0 || id == *ret_id);
+        *ret_id = id;
+    }
+    if (n->in_trees == NONE)
+        n->in_trees = *ret_id;
+    *ret_id = n->in_trees;
     return ST_OK;
 }
 
@@ -136,7 +194,7 @@ static enum status look_up_name(
         text = s->texts->texts.v[id];
     else
         TRY(rollup_name(s->names, id, &text, err));
-    TRY(add_name(m, text, ret_name, err));
+    TRY(intern(m, text, ret_name, err));
     m->states[source].names[id] = *ret_name + 1;
     return ST_OK;
 }
@@ -160,58 +218,72 @@ static bool add_occurrence(struct merge *m, uint32_t node, struct occurrence o)
     return true;
 }
 
-/* The child of this opening that has the name; NONE without memory. */
-static inline uint32_t find_child(struct merge *m, uint32_t name)
+/* Room for what n more entries of a group may make. */
+static bool reserve(struct merge *m, uint32_t n)
 {
-    struct slot *slot = &m->slots.v[name];
-    if (slot->round == m->round)
-        return slot->node;
-    struct merged *node = VEC_PUSH(m->arena, m->nodes);
-    if (!node)
-        return NONE;
-    *node = (struct merged){.occurrences = NONE, .name = name};
-    *slot = (struct slot){m->round, m->nodes.n - 1};
-    return slot->node;
+    while (UNLIKELY(m->children.cap - m->children.n < n)) {
+        struct child *v = arena_vec_grow(
+            m->arena, m->children.v, m->children.n, &m->children.cap, sizeof *v);
+        if (!v)
+            return false;
+        m->children.v = v;
+    }
+    while (UNLIKELY(m->found.cap - m->found.n < n)) {
+        struct occurrence *v = arena_vec_grow(
+            m->arena, m->found.v, m->found.n, &m->found.cap, sizeof *v);
+        if (!v)
+            return false;
+        m->found.v = v;
+    }
+    return true;
 }
 
-/* Adds an entry to the child it belongs to, which takes the place of its name. */
-static enum status add_entry(struct merge *m, uint32_t parent, struct entry *e, struct error *err)
+/* A child in one source: what it has, and where its children are (NONE: a leaf). There is room. */
+static inline enum status add_child(
+    struct merge *m, uint32_t source, uint32_t id, int64_t total, uint32_t ref, struct error *err)
 {
-    uint32_t name = m->states[e->o.source].names[e->name] - 1;
-    unsigned side = m->sources[e->o.source].side;
+    const struct source_state *st = &m->states[source];
+    uint32_t name = st->names[id] - 1;
     if (UNLIKELY(name == NONE))
-        TRY(look_up_name(m, e->o.source, e->name, &name, err));
-    uint32_t i = find_child(m, name);
-    if (UNLIKELY(i == NONE))
-        return no_memory(err);
-    struct merged *child = &m->nodes.v[i];
-    child->total[side] += e->o.total;
-    if (child->node[side] == 0) {
-        uint32_t up = m->nodes.v[parent].node[side];
-        child->node[side] = nametree_new_child(&m->trees[side], up, name);
-        if (child->node[side] == SYM_NONE)
-            return no_memory(err);
+        TRY(look_up_name(m, source, id, &name, err));
+    struct slot *slot = &m->slots.v[name];
+    if (slot->round != m->round) {
+        *slot = (struct slot){m->round, m->children.n};
+        m->children.v[m->children.n++] = (struct child){.name = name};
     }
-    e->name = i;
+    struct child *child = &m->children.v[slot->child];
+    child->total[st->side] += total;
+    child->sides |= 1u << st->side;
+    if (ref != NONE)
+        m->found.v[m->found.n++] = (struct occurrence){total, source, ref, slot->child};
     return ST_OK;
 }
 
-/* Room for n more entries in the batch; NULL without memory. */
-static struct entry *batch_reserve(struct merge *m, uint32_t n)
+/* Makes a child a node, of the trees of the sides that have it. */
+static enum status keep_child(
+    struct merge *m, uint32_t parent, struct child *child, struct error *err)
 {
-    while (UNLIKELY(m->batch.cap - m->batch.n < n)) {
-        struct entry *v = arena_vec_grow(
-            m->arena, m->batch.v, m->batch.n, &m->batch.cap, sizeof *v);
-        if (!v)
-            return NULL;
-        m->batch.v = v;
+    uint32_t name = 0;
+    TRY(name_in_trees(m, child->name, &name, err));
+    struct merged *node = VEC_PUSH(m->arena, m->nodes);
+    if (!node)
+        return no_memory(err);
+    *node = (struct merged){.occurrences = NONE, .name = child->name};
+    for (unsigned side = 0; side < m->n_sides; side++) {
+        if (!(child->sides >> side & 1))
+            continue;
+        uint32_t up = m->nodes.v[parent].node[side];
+        node->total[side] = child->total[side];
+        node->node[side] = nametree_new_child(&m->trees[side], up, name);
+        if (node->node[side] == SYM_NONE)
+            return no_memory(err);
     }
-    m->batch.n += n;
-    return m->batch.v + (m->batch.n - n);
+    child->sides = m->nodes.n - 1;
+    return ST_OK;
 }
 
-/* The place of a name is fetched when the entry is collected: what misses the cache there costs
- * more than all the rest, unless many do so at a time. */
+/* The places of names are fetched first: what misses the cache there costs more than all the rest,
+ * unless many do so at a time. */
 static enum status collect_rollup(
     struct merge *m, const struct occurrence *at, int64_t *ret_self, struct error *err)
 {
@@ -220,16 +292,17 @@ static enum status collect_rollup(
     TRY(rollup_read_group(m->sources[at->source].rollup, at->ref, at->total, &g, err));
     if (g.n > st->left)
         FAIL(err, ST_DATA_LOSS, "damaged roll-up: more nodes than its head says");
-    st->left -= g.n;
-    struct entry *e = batch_reserve(m, g.n);
-    if (!e)
+    if (!reserve(m, g.n))
         return no_memory(err);
-    for (const struct rollup_child *c = g.v, *end = g.v + g.n; c < end; c++, e++) {
-        if (UNLIKELY(c->name >= st->n_names))
+    st->left -= g.n;
+    m->entries += g.n;
+    for (uint32_t i = 0; i < g.n; i++) {
+        if (UNLIKELY(g.v[i].name >= st->n_names))
             FAIL(err, ST_DATA_LOSS, "damaged roll-up: a name is not in the dictionary");
-        __builtin_prefetch(&st->names[c->name]);
-        *e = (struct entry){{c->total, at->source, c->ref, NONE}, c->name};
+        __builtin_prefetch(&st->names[g.v[i].name]);
     }
+    for (const struct rollup_child *c = g.v, *end = g.v + g.n; c < end; c++)
+        TRY(add_child(m, at->source, c->name, c->total, c->ref, err));
     *ret_self = g.self;
     return ST_OK;
 }
@@ -240,12 +313,12 @@ static enum status collect_flat(
     const struct flat_node *v = m->sources[at->source].flat->v;
     *ret_self = at->total;
     for (uint32_t i = v[at->ref].first_child; i; i = v[i].next) {
-        struct entry *e = batch_reserve(m, 1);
-        if (!e)
+        uint32_t ref = v[i].first_child ? i : NONE;
+        if (!reserve(m, 1))
             return no_memory(err);
-        __builtin_prefetch(&m->states[at->source].names[v[i].name]);
-        *e = (struct entry){{v[i].total, at->source, v[i].first_child ? i : NONE, NONE}, v[i].name};
+        TRY(add_child(m, at->source, v[i].name, v[i].total, ref, err));
         *ret_self -= v[i].total;
+        m->entries++;
     }
     return ST_OK;
 }
@@ -260,7 +333,8 @@ static enum status check_alive(struct merge *m, struct error *err)
  * far, what they have. */
 static enum status collect_children(struct merge *m, uint32_t i, struct error *err)
 {
-    m->batch.n = 0;
+    m->found.n = m->children.n = 0;
+    m->round++;
     while (m->nodes.v[i].occurrences != NONE) {
         uint32_t at = m->nodes.v[i].occurrences;
         struct occurrence o = m->occurrences.v[at];
@@ -274,23 +348,25 @@ static enum status collect_children(struct merge *m, uint32_t i, struct error *e
             FAIL(err, ST_DATA_LOSS, "damaged roll-up: the root has a self");
         unsigned side = m->sources[o.source].side;
         m->trees[side].nodes[m->nodes.v[i].node[side]].self -= o.total - self;
+        if (UNLIKELY(m->entries >= ALIVE_EVERY))
+            TRY(check_alive(m, err));
     }
     return ST_OK;
 }
 
 /* Best so far */
 
-static int64_t key_of(const struct merged *node)
+static int64_t key_of(const int64_t total[2])
 {
-    return MAX(node->total[0], node->total[1]);
+    return MAX(total[0], total[1]);
 }
 
-/* What a node must have to be opened, as far as can be said: at least what the budget-th best has.
- */
-static bool may_open(const struct merge *m, const struct merged *node)
+/* What a node must have to be drawn or opened, as far as can be said: at least what the budget-th
+ * best has. */
+static bool may_open(const struct merge *m, const int64_t total[2], uint32_t name)
 {
-    return !m->best.v || m->best.n < m->best.cap || key_of(node) >= m->best.v[0] ||
-           node->name == m->other;
+    return !m->best.v || m->best.n < m->best.cap || key_of(total) >= m->best.v[0] ||
+           name == m->other;
 }
 
 static void note_key(struct merge *m, int64_t key)
@@ -317,24 +393,38 @@ static void note_key(struct merge *m, int64_t key)
     v[i] = key;
 }
 
-/* Makes the children of a node; none if it is a leaf or was opened before. Where their children are
- * is only noted of those that may be opened, which are few. */
+/* Children become nodes, or what they have becomes the rest of their parent. */
+static enum status keep_children(struct merge *m, uint32_t parent, struct error *err)
+{
+    struct rest rest = {.node = NONE};
+    for (uint32_t k = 0; k < m->children.n; k++) {
+        struct child *child = &m->children.v[k];
+        if (may_open(m, child->total, child->name)) {
+            TRY(keep_child(m, parent, child, err));
+            continue;
+        }
+        rest.node = parent;
+        rest.total[0] += child->total[0];
+        rest.total[1] += child->total[1];
+        child->sides = NONE;
+    }
+    struct rest *slot = rest.node == parent ? VEC_PUSH(m->arena, m->rests) : NULL;
+    if (slot)
+        *slot = rest;
+    return slot || rest.node == NONE ? ST_OK : no_memory(err);
+}
+
+/* Makes the children of a node; none if it is a leaf or was opened before. */
 static enum status open_node(struct merge *m, uint32_t i, struct error *err)
 {
-    uint32_t first = m->nodes.n;
     TRY(collect_children(m, i, err));
-    m->round++;
-    for (uint32_t k = 0; k < m->batch.n; k++) {
-        TRY(add_entry(m, i, &m->batch.v[k], err));
-        if (UNLIKELY(++m->entries >= ALIVE_EVERY))
-            TRY(check_alive(m, err));
-    }
-    for (uint32_t k = first; k < m->nodes.n; k++)
-        note_key(m, key_of(&m->nodes.v[k]));
-    for (uint32_t k = 0; k < m->batch.n; k++) {
-        const struct entry *e = &m->batch.v[k];
-        if (e->o.ref != NONE && may_open(m, &m->nodes.v[e->name]) &&
-            !add_occurrence(m, e->name, e->o))
+    for (uint32_t k = 0; k < m->children.n; k++)
+        note_key(m, key_of(m->children.v[k].total));
+    TRY(keep_children(m, i, err));
+    for (uint32_t k = 0; k < m->found.n; k++) {
+        const struct occurrence *o = &m->found.v[k];
+        uint32_t node = m->children.v[o->next].sides;
+        if (node != NONE && !add_occurrence(m, node, *o))
             return no_memory(err);
     }
     return ST_OK;
@@ -379,8 +469,8 @@ static enum status settle(struct merge *m, uint32_t first, struct error *err)
         for (unsigned side = 0; side < m->n_sides; side++)
             if (node->node[side])
                 m->trees[side].nodes[node->node[side]].self = node->total[side];
-        struct candidate c = {key_of(node), i};
-        if (!all && may_open(m, node) && !heap_push(m, c))
+        struct candidate c = {key_of(node->total), i};
+        if (!all && !heap_push(m, c))
             return no_memory(err);
         if (all || node->name == m->other)
             TRY(open_node(m, i, err));
@@ -429,6 +519,7 @@ static enum status start_source(struct merge *m, uint32_t i, struct error *err)
     int64_t total = s->flat ? s->flat->v[0].total : s->rollup->head.total;
     bool leaf = s->flat ? s->flat->n == 1 : s->rollup->head.n_nodes == 0;
     TRY(start_names(m, i, err));
+    m->states[i].side = s->side;
     m->states[i].left = s->flat ? 0 : s->rollup->head.n_nodes;
     struct occurrence o = {.total = total, .source = i, .ref = s->flat ? 0 : ROLLUP_ROOT};
     int64_t *sum = &m->nodes.v[0].total[s->side];
@@ -439,12 +530,13 @@ static enum status start_source(struct merge *m, uint32_t i, struct error *err)
 
 static enum status start(struct merge *m, uint32_t n_sources, struct error *err)
 {
-    uint32_t root;
+    uint32_t root, in_trees = 0;
     m->states = ARENA_ZARRAY(m->arena, struct source_state, n_sources);
     struct merged *node = m->states ? VEC_PUSH(m->arena, m->nodes) : NULL;
     if (!node)
         return no_memory(err);
-    TRY(add_name(m, STR_EMPTY, &root, err)); /* makes the roots of the trees, too */
+    TRY(intern(m, STR_EMPTY, &root, err));
+    TRY(name_in_trees(m, root, &in_trees, err)); /* makes the roots of the trees, too */
     *node = (struct merged){.occurrences = NONE, .name = root};
     for (uint32_t i = 0; i < n_sources; i++)
         TRY(start_source(m, i, err));
@@ -465,6 +557,33 @@ static enum status start_best(struct merge *m, struct error *err)
     return m->best.v ? ST_OK : no_memory(err);
 }
 
+/* Rests by node of the trees; none if every node has all its children. */
+static enum status place_rests(struct merge *m, struct error *err)
+{
+    for (unsigned side = 0; side < m->n_sides && m->rests.n; side++) {
+        struct nametree *t = &m->trees[side];
+        t->rest = ARENA_ZARRAY(m->arena, int64_t, t->n_nodes);
+        if (!t->rest)
+            return no_memory(err);
+        for (uint32_t i = 0; i < m->rests.n; i++) {
+            const struct rest *r = &m->rests.v[i];
+            uint32_t node = m->nodes.v[r->node].node[side];
+            t->rest[node] += r->total[side];
+        }
+    }
+    return ST_OK;
+}
+
+static enum status run(struct merge *m, uint32_t n_sources, struct error *err)
+{
+    TRY(start(m, n_sources, err));
+    TRY(start_best(m, err));
+    TRY(open_node(m, 0, err));
+    TRY(settle(m, 1, err));
+    TRY(open_best(m, err));
+    return place_rests(m, err);
+}
+
 enum status tree_merge(const struct tree_source *sources, uint32_t n_sources,
     const struct tree_merge_limits *limits, struct nametree *ret_trees, unsigned n_sides,
     struct error *err)
@@ -478,12 +597,10 @@ enum status tree_merge(const struct tree_source *sources, uint32_t n_sources,
         .arena = ret_trees[0].arena,
         .free = NONE,
         .other = NONE};
-    TRY(start(&m, n_sources, err));
-    TRY(start_best(&m, err));
-    TRY(open_node(&m, 0, err));
-    TRY(settle(&m, 1, err));
-    TRY(open_best(&m, err));
-    for (unsigned side = 0; side < n_sides; side++)
-        TRY(nametree_finish(&ret_trees[side], err));
-    return ST_OK;
+    idmap_init(&m.name_ids, NULL);
+    enum status st = run(&m, n_sources, err);
+    idmap_done(&m.name_ids);
+    for (unsigned side = 0; side < n_sides && st == ST_OK; side++)
+        st = nametree_finish(&ret_trees[side], err);
+    return st;
 }

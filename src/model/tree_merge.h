@@ -6,9 +6,10 @@
  * it, whatever was not opened has less than T, and so has all below it. What results is an ordinary
  * finished name tree:
  *
- *  - a node that was opened has all its children, its exact self and total;
+ *  - a node that was opened has its exact self and total, and those of its children that have at
+ *    least what is known of T by then; what the others have together is its `rest`;
  *  - a node that was not opened is a leaf whose self is its exact total;
- *  - a child called `other` of an opened node is opened whatever it has, as cuts keep it.
+ *  - a child called `other` of an opened node is there and opened whatever it has, as cuts keep it.
  *
  * What is drawn from it is byte for byte what would be drawn from the complete tree:
  *
@@ -16,12 +17,13 @@
  *
  * Why. Let T(N) be the N-th largest total of the complete tree, its root not counted; 0 if N <= 0
  * or there are no more than N nodes. Nodes with at least T(budget) and all that is above them are
- * opened; so the partial tree has every node with at least T(budget), the N-th largest of the
- * partial tree is T(N) for every N <= budget, and it has more than budget nodes if the complete
- * tree has (else everything was opened).
+ * opened; so the partial tree has every node with at least T(budget), and the N-th largest of the
+ * partial tree is T(N) for every N <= budget. A child is left out only when budget nodes have more
+ * than it: so it is below T(budget), and a tree with a rest stands for more than budget nodes; one
+ * without has more than budget nodes if the complete tree has (else everything was opened).
  *  1. nametree_encode writes the children of nodes that reach T(budget) and of `other`s below
  *     them: opened all, so selfs, totals and names of children are exact. What it drops it adds up
- *     by total.
+ *     by total, and the rest with it.
  *  2. flamegraph_build(budget > 0): its first threshold is T(budget); the second only looks at what
  *     1. would write; the drawing visits nodes that reach the larger of both. If T(budget) is 0,
  *     because there are no more nodes or the others have nothing, everything was opened, whatever
@@ -35,7 +37,8 @@
  * tables) merge with budget 0, which opens everything.
  *
  * Cost: one table lookup per child entry that is read, one insertion per node of the result, one
- * look-up of a text per name and source. Memory: the arenas of the results. */
+ * look-up of a text per name and source. Memory: the arenas of the results, for what is kept: a few
+ * times `budget`, whatever is read. */
 #ifndef MODEL_TREE_MERGE_H
 #define MODEL_TREE_MERGE_H
 

@@ -181,7 +181,7 @@ static void same_bytes(const struct nametree *a, const struct nametree *b, int64
     buf_done(&y);
 }
 
-static uint64_t nodes_of_parts, nodes_of_full;
+static uint64_t nodes_of_parts, nodes_of_full, trees_with_rest;
 
 /* Whatever the merge opened, totals are those of the complete tree. */
 static void check_one(int64_t budget, int64_t raw_budget, int64_t more)
@@ -195,6 +195,7 @@ static void check_one(int64_t budget, int64_t raw_budget, int64_t more)
     assert_true(part.n_nodes <= w.full[0].n_nodes);
     nodes_of_parts += part.n_nodes;
     nodes_of_full += w.full[0].n_nodes;
+    trees_with_rest += part.rest != NULL;
     enum status st = flamegraph_build(&part, budget, raw_budget, &arena, &got, &err);
     assert_int_equal(st, ST_OK);
     st = flamegraph_build(&w.full[0], budget, raw_budget, &arena, &want, &err);
@@ -205,6 +206,8 @@ static void check_one(int64_t budget, int64_t raw_budget, int64_t more)
     nametree_done(&part);
     arena_done(&arena);
 }
+
+static uint64_t diffs_with_rest;
 
 static void check_diff(int64_t budget, int64_t more)
 {
@@ -218,6 +221,7 @@ static void check_diff(int64_t budget, int64_t more)
     st = flamegraph_diff(&w.full[0], &w.full[1], budget, &arena, &want, &err);
     assert_int_equal(st, ST_OK);
     same_graph(&got, &want);
+    diffs_with_rest += part[0].rest && part[1].rest;
     nametree_done(&part[0]);
     nametree_done(&part[1]);
     arena_done(&arena);
@@ -246,6 +250,7 @@ static void draws_like_the_complete_tree(void **state)
     }
     /* It is a partial tree that was drawn. */
     assert_true(nodes_of_parts < nodes_of_full / 4 * 3);
+    assert_true(trees_with_rest > 1000);
 }
 
 static void diffs_like_the_complete_trees(void **state)
@@ -262,6 +267,7 @@ static void diffs_like_the_complete_trees(void **state)
         }
         drop_world();
     }
+    assert_true(diffs_with_rest > 1000);
 }
 
 /* Function tables */
