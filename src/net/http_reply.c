@@ -16,7 +16,7 @@
 #include "base/utf8.h"
 #include "codec/gzip.h"
 
-enum { GZIP_MIN_BYTES = 1400, GZIP_LEVEL = 4, FIELDS_MAX = 1024 * 1024 };
+enum { GZIP_MIN_BYTES = 1400, GZIP_LEVEL = 1, FIELDS_MAX = 1024 * 1024 };
 
 static struct request *request_of(struct http_request *rq)
 {
