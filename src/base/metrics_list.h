@@ -128,6 +128,8 @@
         "Days until a bound of the store or of the disk is reached. +Inf: never.")                 \
     X(CACHE_BYTES, METRIC_GAUGE, "everflame_block_cache_bytes", "", "",                            \
         "Decoded block sections in memory.")                                                       \
+    X(NAMES_BYTES, METRIC_GAUGE, "everflame_name_pool_bytes", "", "",                              \
+        "Names of functions of blocks, once each, in memory.")                                     \
     X(FOREIGN_FILES, METRIC_GAUGE, "everflame_foreign_files", "", "",                              \
         "Entries below the data directory that are not ours.")                                     \
     X(QUERIES_RUNNING, METRIC_GAUGE, "everflame_queries_running", "", "", "Queries at work.")      \

@@ -93,12 +93,18 @@ enum status rollup_names_head_decode(
 typedef enum status (*rollup_chunk_fn)(
     void *ctx, uint32_t index, struct str *ret_bytes, struct error *err);
 
+/* Numbers of the names of a chunk, one each, that mean the same in whatever dictionary: equal
+ * numbers, equal texts; 0 says nothing. NULL: there are none. */
+typedef const uint32_t *(*rollup_numbers_fn)(void *ctx, uint32_t index);
+
 struct rollup_names_reader {
     struct rollup_names_head head;
     rollup_chunk_fn chunk;
     void *ctx;
     struct arena *arena;
-    struct str **texts; /* by chunk: its names, or NULL as long as nobody asked */
+    struct str **texts;        /* by chunk: its names, or NULL as long as nobody asked */
+    rollup_numbers_fn numbers; /* NULL unless the owner sets it after the start */
+    void *numbers_ctx;
 };
 
 /* Takes a copy of the head, whose arrays must stay. The arena takes 8 bytes per chunk now and 16
@@ -109,6 +115,16 @@ enum status rollup_names_reader_init(struct rollup_names_reader *r,
 /* The text of an id; a view of the chunk. ST_DATA_LOSS when there is no such id. */
 enum status rollup_name(
     struct rollup_names_reader *r, uint32_t id, struct str *ret_text, struct error *err);
+
+/* The number of a name that is there, or 0. */
+uint32_t rollup_name_number(const struct rollup_names_reader *r, uint32_t id);
+static inline uint32_t rollup_names_of_chunk(const struct rollup_names_head *h, uint32_t i)
+{
+    return (i + 1 < h->chunks.n_chunks ? h->first_ids[i + 1] : h->n_names) - h->first_ids[i];
+}
+/* The names of a chunk, as views of its bytes; ret_texts has room for them. */
+enum status rollup_names_parse(const struct rollup_names_head *h, uint32_t i, struct str bytes,
+    struct str *ret_texts, struct error *err);
 
 #define ROLLUP_LEAF UINT32_MAX
 #define ROLLUP_ROOT 0u /* the ref of the root's group, unless the tree has no nodes */

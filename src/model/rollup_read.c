@@ -123,27 +123,43 @@ enum status rollup_names_reader_init(struct rollup_names_reader *r,
     return r->texts ? ST_OK : no_memory(err);
 }
 
+enum status rollup_names_parse(const struct rollup_names_head *h, uint32_t i, struct str bytes,
+    struct str *ret_texts, struct error *err)
+{
+    struct cursor c = cursor_make(bytes);
+    uint32_t n = rollup_names_of_chunk(h, i);
+    for (uint32_t k = 0; k < n; k++) {
+        uint64_t size = cursor_uvarint(&c);
+        ret_texts[k] = cursor_bytes(&c, size);
+    }
+    if (c.bad || cursor_left(&c))
+        DAMAGED(err, "a chunk does not have the names of the head");
+    return ST_OK;
+}
+
 static enum status load_names(struct rollup_names_reader *r, uint32_t i, struct error *err)
 {
     struct str bytes = STR_EMPTY;
     const struct rollup_names_head *h = &r->head;
     TRY(load_chunk(&h->chunks, r->chunk, r->ctx, i, &bytes, err));
-    uint32_t end = i + 1 < h->chunks.n_chunks ? h->first_ids[i + 1] : h->n_names;
-    uint32_t n = end - h->first_ids[i];
+    uint32_t n = rollup_names_of_chunk(h, i);
     if (n > bytes.n)
         DAMAGED(err, "a chunk has fewer names than the head says");
     struct str *texts = ARENA_ARRAY(r->arena, struct str, n);
     if (!texts)
         return no_memory(err);
-    struct cursor c = cursor_make(bytes);
-    for (uint32_t k = 0; k < n; k++) {
-        uint64_t size = cursor_uvarint(&c);
-        texts[k] = cursor_bytes(&c, size);
-    }
-    if (c.bad || cursor_left(&c))
-        DAMAGED(err, "a chunk does not have the names of the head");
+    TRY(rollup_names_parse(h, i, bytes, texts, err));
     r->texts[i] = texts;
     return ST_OK;
+}
+
+uint32_t rollup_name_number(const struct rollup_names_reader *r, uint32_t id)
+{
+    if (!r->numbers || id >= r->head.n_names)
+        return 0;
+    uint32_t i = place_of(r->head.first_ids, r->head.chunks.n_chunks, id);
+    const uint32_t *numbers = r->numbers(r->numbers_ctx, i);
+    return numbers ? numbers[id - r->head.first_ids[i]] : 0;
 }
 
 enum status rollup_name(

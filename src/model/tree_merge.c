@@ -20,14 +20,14 @@
  *     do not multiply.
  *  4. Once a child was left out, the trees have at least `budget` nodes, all of them with more.
  *
- * Memory: the arena of the first tree; occurrences are reused once they are read. The index of
- * names is on the heap, bounded by what the arena has left. One thread. */
+ * Memory: the arena of the first tree; occurrences are reused once they are read. One thread. */
 #include "model/tree_merge.h"
-
-#include "base/hash.h"
+#include "model/merge_names_int.h"
 
 /* Child entries between two questions whether to go on. */
-enum { ALIVE_EVERY = 4096, NONE = UINT32_MAX };
+enum { ALIVE_EVERY = 4096, NONE = MERGE_NONE };
+/* From so many sources on names are compared by number: with few it is not worth a table. */
+enum { NUMBER_FROM = 3 };
 _Static_assert(NONE == ROLLUP_LEAF, "a leaf of a roll-up has no occurrence");
 
 struct occurrence {
@@ -54,11 +54,6 @@ struct merged {
 struct rest {
     int64_t total[2];
     uint32_t node;
-};
-
-struct name {
-    struct str text;   /* a view of the source's */
-    uint32_t in_trees; /* its id there, NONE as long as no node has it */
 };
 
 struct candidate {
@@ -93,11 +88,7 @@ struct merge {
         struct rest *v;
         uint32_t n, cap;
     } rests;
-    struct {
-        struct name *v;
-        uint32_t n, cap;
-    } names;
-    struct idmap name_ids;
+    struct merge_names names;
     struct {
         struct child *v;
         uint32_t n, cap;
@@ -125,78 +116,28 @@ struct merge {
     } best;
     uint32_t free;  /* list of occurrences, or NONE */
     uint32_t round; /* number of the opening */
-    uint32_t other; /* our id of the name `other`, NONE as long as no source has it */
     uint32_t entries;
 };
 
-static enum status no_memory(struct error *err)
-{
-    FAIL(err, ST_RESOURCE_EXHAUSTED, "merging trees exceeds the memory of the query");
-}
-
 /* Names */
 
-static enum status add_name(
-    struct merge *m, struct str text, uint64_t hash, uint32_t *ret_name, struct error *err)
+static enum status add_slots(struct merge *m, struct error *err)
 {
-    size_t index_bytes = idmap_growth(&m->name_ids, 1);
-    struct name *name = VEC_PUSH(m->arena, m->names);
-    struct slot *slot = VEC_PUSH(m->arena, m->slots);
-    if (!name || !slot || index_bytes > m->arena->limit - m->arena->used ||
-        !idmap_put(&m->name_ids, hash, m->names.n - 1))
-        return no_memory(err);
-    *name = (struct name){text, NONE};
-    *slot = (struct slot){0};
-    *ret_name = m->names.n - 1;
-    if (m->other == NONE && str_eq(text, STR("other")))
-        m->other = *ret_name;
-    return ST_OK;
-}
-
-static enum status intern(struct merge *m, struct str text, uint32_t *ret_name, struct error *err)
-{
-    uint32_t id;
-    uint64_t hash = hash_str(text);
-    struct idmap_probe p = idmap_start(&m->name_ids, hash);
-    while (idmap_next(&m->name_ids, &p, &id)) {
-        if (str_eq(m->names.v[id].text, text)) {
-            *ret_name = id;
-            return ST_OK;
-        }
+    while (m->slots.n < m->names.all.n) {
+        struct slot *slot = VEC_PUSH(m->arena, m->slots);
+        if (!slot)
+            return merge_no_memory(err);
+        *slot = (struct slot){0};
     }
-    return add_name(m, text, hash, ret_name, err);
-}
-
-/* The id that a name has in the trees. */
-static enum status name_in_trees(
-    struct merge *m, uint32_t name, uint32_t *ret_id, struct error *err)
-{
-    struct name *n = &m->names.v[name];
-    for (unsigned side = 0; side < m->n_sides && n->in_trees == NONE; side++) {
-        uint32_t id = nametree_name(&m->trees[side], n->text);
-        if (id == SYM_NONE)
-            return no_memory(err);
-        ASSERT(side == 0 || id == *ret_id);
-        *ret_id = id;
-    }
-    if (n->in_trees == NONE)
-        n->in_trees = *ret_id;
-    *ret_id = n->in_trees;
     return ST_OK;
 }
 
 static enum status look_up_name(
     struct merge *m, uint32_t source, uint32_t id, uint32_t *ret_name, struct error *err)
 {
-    struct str text;
-    const struct tree_source *s = &m->sources[source];
-    if (s->flat)
-        text = s->texts->texts.v[id];
-    else
-        TRY(rollup_name(s->names, id, &text, err));
-    TRY(intern(m, text, ret_name, err));
+    TRY(merge_names_find(&m->names, &m->sources[source], id, ret_name, err));
     m->states[source].names[id] = *ret_name + 1;
-    return ST_OK;
+    return add_slots(m, err);
 }
 
 /* Nodes */
@@ -264,10 +205,10 @@ static enum status keep_child(
     struct merge *m, uint32_t parent, struct child *child, struct error *err)
 {
     uint32_t name = 0;
-    TRY(name_in_trees(m, child->name, &name, err));
+    TRY(merge_names_in_trees(&m->names, child->name, &name, err));
     struct merged *node = VEC_PUSH(m->arena, m->nodes);
     if (!node)
-        return no_memory(err);
+        return merge_no_memory(err);
     *node = (struct merged){.occurrences = NONE, .name = child->name};
     for (unsigned side = 0; side < m->n_sides; side++) {
         if (!(child->sides >> side & 1))
@@ -276,7 +217,7 @@ static enum status keep_child(
         node->total[side] = child->total[side];
         node->node[side] = nametree_new_child(&m->trees[side], up, name);
         if (node->node[side] == SYM_NONE)
-            return no_memory(err);
+            return merge_no_memory(err);
     }
     child->sides = m->nodes.n - 1;
     return ST_OK;
@@ -293,7 +234,7 @@ static enum status collect_rollup(
     if (g.n > st->left)
         FAIL(err, ST_DATA_LOSS, "damaged roll-up: more nodes than its head says");
     if (!reserve(m, g.n))
-        return no_memory(err);
+        return merge_no_memory(err);
     st->left -= g.n;
     m->entries += g.n;
     for (uint32_t i = 0; i < g.n; i++) {
@@ -315,7 +256,7 @@ static enum status collect_flat(
     for (uint32_t i = v[at->ref].first_child; i; i = v[i].next) {
         uint32_t ref = v[i].first_child ? i : NONE;
         if (!reserve(m, 1))
-            return no_memory(err);
+            return merge_no_memory(err);
         TRY(add_child(m, at->source, v[i].name, v[i].total, ref, err));
         *ret_self -= v[i].total;
         m->entries++;
@@ -366,7 +307,7 @@ static int64_t key_of(const int64_t total[2])
 static bool may_open(const struct merge *m, const int64_t total[2], uint32_t name)
 {
     return !m->best.v || m->best.n < m->best.cap || key_of(total) >= m->best.v[0] ||
-           name == m->other;
+           name == m->names.other;
 }
 
 static void note_key(struct merge *m, int64_t key)
@@ -411,7 +352,7 @@ static enum status keep_children(struct merge *m, uint32_t parent, struct error 
     struct rest *slot = rest.node == parent ? VEC_PUSH(m->arena, m->rests) : NULL;
     if (slot)
         *slot = rest;
-    return slot || rest.node == NONE ? ST_OK : no_memory(err);
+    return slot || rest.node == NONE ? ST_OK : merge_no_memory(err);
 }
 
 /* Makes the children of a node; none if it is a leaf or was opened before. */
@@ -425,7 +366,7 @@ static enum status open_node(struct merge *m, uint32_t i, struct error *err)
         const struct occurrence *o = &m->found.v[k];
         uint32_t node = m->children.v[o->next].sides;
         if (node != NONE && !add_occurrence(m, node, *o))
-            return no_memory(err);
+            return merge_no_memory(err);
     }
     return ST_OK;
 }
@@ -471,8 +412,8 @@ static enum status settle(struct merge *m, uint32_t first, struct error *err)
                 m->trees[side].nodes[node->node[side]].self = node->total[side];
         struct candidate c = {key_of(node->total), i};
         if (!all && !heap_push(m, c))
-            return no_memory(err);
-        if (all || node->name == m->other)
+            return merge_no_memory(err);
+        if (all || node->name == m->names.other)
             TRY(open_node(m, i, err));
     }
     return ST_OK;
@@ -509,7 +450,7 @@ static enum status start_names(struct merge *m, uint32_t i, struct error *err)
     }
     st->n_names = s->flat ? s->texts->texts.n : s->names->head.n_names;
     st->names = ARENA_ZARRAY(m->arena, uint32_t, st->n_names);
-    return st->names ? ST_OK : no_memory(err);
+    return st->names ? ST_OK : merge_no_memory(err);
 }
 
 static enum status start_source(struct merge *m, uint32_t i, struct error *err)
@@ -525,7 +466,7 @@ static enum status start_source(struct merge *m, uint32_t i, struct error *err)
     int64_t *sum = &m->nodes.v[0].total[s->side];
     if (__builtin_add_overflow(*sum, total, sum))
         FAIL(err, ST_OUT_OF_RANGE, "sum of samples leaves the 64-bit range");
-    return leaf || add_occurrence(m, 0, o) ? ST_OK : no_memory(err);
+    return leaf || add_occurrence(m, 0, o) ? ST_OK : merge_no_memory(err);
 }
 
 static enum status start(struct merge *m, uint32_t n_sources, struct error *err)
@@ -534,10 +475,14 @@ static enum status start(struct merge *m, uint32_t n_sources, struct error *err)
     m->states = ARENA_ZARRAY(m->arena, struct source_state, n_sources);
     struct merged *node = m->states ? VEC_PUSH(m->arena, m->nodes) : NULL;
     if (!node)
-        return no_memory(err);
-    TRY(intern(m, STR_EMPTY, &root, err));
-    TRY(name_in_trees(m, root, &in_trees, err)); /* makes the roots of the trees, too */
+        return merge_no_memory(err);
+    TRY(merge_names_add(&m->names, STR_EMPTY, &root, err));
+    TRY(add_slots(m, err));
+    TRY(merge_names_in_trees(
+        &m->names, root, &in_trees, err)); /* makes the roots of the trees, too */
     *node = (struct merged){.occurrences = NONE, .name = root};
+    if (n_sources >= NUMBER_FROM)
+        TRY(merge_names_number(&m->names, err));
     for (uint32_t i = 0; i < n_sources; i++)
         TRY(start_source(m, i, err));
     for (unsigned side = 0; side < m->n_sides; side++)
@@ -554,7 +499,7 @@ static enum status start_best(struct merge *m, struct error *err)
         return ST_OK;
     m->best.cap = (uint32_t)budget;
     m->best.v = ARENA_ARRAY(m->arena, int64_t, m->best.cap);
-    return m->best.v ? ST_OK : no_memory(err);
+    return m->best.v ? ST_OK : merge_no_memory(err);
 }
 
 /* Rests by node of the trees; none if every node has all its children. */
@@ -564,7 +509,7 @@ static enum status place_rests(struct merge *m, struct error *err)
         struct nametree *t = &m->trees[side];
         t->rest = ARENA_ZARRAY(m->arena, int64_t, t->n_nodes);
         if (!t->rest)
-            return no_memory(err);
+            return merge_no_memory(err);
         for (uint32_t i = 0; i < m->rests.n; i++) {
             const struct rest *r = &m->rests.v[i];
             uint32_t node = m->nodes.v[r->node].node[side];
@@ -595,11 +540,10 @@ enum status tree_merge(const struct tree_source *sources, uint32_t n_sources,
         .trees = ret_trees,
         .n_sides = n_sides,
         .arena = ret_trees[0].arena,
-        .free = NONE,
-        .other = NONE};
-    idmap_init(&m.name_ids, NULL);
+        .free = NONE};
+    merge_names_init(&m.names, m.arena, ret_trees, n_sides);
     enum status st = run(&m, n_sources, err);
-    idmap_done(&m.name_ids);
+    merge_names_done(&m.names);
     for (unsigned side = 0; side < n_sides && st == ST_OK; side++)
         st = nametree_finish(&ret_trees[side], err);
     return st;

@@ -5,8 +5,11 @@
  *
  * The head says how many chunks there are and how large each is (model/rollup.h). The section's own
  * check is of this table, which is read when the section is opened; each chunk has its own. A chunk
- * is read once, under the lock, published with release order, and freed with the whole. */
+ * is read once, under the lock, published with release order, and freed with the whole. So are the
+ * numbers of its names, which are made without the lock: of two who make them one throws his away.
+ */
 #include "store/block_int.h"
+#include "store/name_pool_int.h"
 
 #include "base/mem.h"
 #include "base/varint.h"
@@ -78,8 +81,10 @@ enum status block_chunks_open(const struct block_dataset *bd, const struct block
 
 void block_chunks_free(struct block_chunks *c)
 {
-    for (uint32_t i = 0; i < c->n; i++)
+    for (uint32_t i = 0; i < c->n; i++) {
         mem_free(atomic_load_explicit(&c->v[i].bytes, memory_order_relaxed));
+        mem_free(atomic_load_explicit(&c->v[i].numbers, memory_order_relaxed));
+    }
     mutex_done(&c->lock);
     arena_done(&c->memory);
     mem_free(c);
@@ -122,4 +127,41 @@ enum status block_chunk_get(
     }
     *ret_bytes = str_make(bytes, k->raw_bytes);
     return ST_OK;
+}
+
+/* The caller frees them. */
+static uint32_t *make_numbers(
+    struct block_chunks *c, uint32_t i, uint32_t n, struct name_pool *pool)
+{
+    struct str bytes = STR_EMPTY;
+    if (block_chunk_get(c, i, &bytes, NULL) != ST_OK || n > bytes.n)
+        return NULL;
+    struct str *texts = mem_try(n * sizeof *texts);
+    uint32_t *numbers = texts ? mem_try(n * sizeof *numbers) : NULL;
+    if (numbers && rollup_names_parse(&c->names, i, bytes, texts, NULL) == ST_OK) {
+        name_pool_number(pool, texts, n, numbers);
+    } else {
+        mem_free(numbers);
+        numbers = NULL;
+    }
+    mem_free(texts);
+    return numbers;
+}
+
+const uint32_t *block_chunk_numbers(struct block_chunks *c, uint32_t i, struct name_pool *pool)
+{
+    ASSERT(i < c->n && c->section->kind == BLOCK_NAMES);
+    struct block_chunk *k = &c->v[i];
+    uint32_t *there = atomic_load_explicit(&k->numbers, memory_order_acquire);
+    if (there)
+        return there;
+    uint32_t n = rollup_names_of_chunk(&c->names, i), *numbers = make_numbers(c, i, n, pool);
+    if (!numbers)
+        return NULL;
+    if (!atomic_compare_exchange_strong(&k->numbers, &there, numbers)) {
+        mem_free(numbers);
+        return there;
+    }
+    atomic_fetch_add_explicit(&c->bytes, n * sizeof *numbers, memory_order_relaxed);
+    return numbers;
 }

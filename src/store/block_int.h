@@ -99,6 +99,7 @@ struct block_chunk {
     uint32_t raw_bytes;
     enum block_codec codec;
     _Atomic(char *) bytes;
+    _Atomic(uint32_t *) numbers; /* of names: in the pool */
 };
 struct block_chunks {
     const struct block_dataset *of;
@@ -262,6 +263,10 @@ void block_chunks_free(struct block_chunks *c);
 /* The bytes of a chunk, there until the chunks are freed. Any thread. */
 enum status block_chunk_get(
     struct block_chunks *c, uint32_t i, struct str *ret_bytes, struct error *err);
+/* Of a chunk of names: their numbers in the pool, as long. NULL: damaged, or no memory. Any thread.
+ */
+struct name_pool;
+const uint32_t *block_chunk_numbers(struct block_chunks *c, uint32_t i, struct name_pool *pool);
 
 /* cache.c: what is loaded, bounded in bytes, the least recently used goes first. Units in use stay.
  */

@@ -21,11 +21,20 @@ static enum status get_chunk(void *ctx, uint32_t i, struct str *ret_bytes, struc
     return block_chunk_get(ctx, i, ret_bytes, err);
 }
 
+static const uint32_t *get_numbers(void *ctx, uint32_t i)
+{
+    struct store_tree *t = ctx;
+    return block_chunk_numbers(t->names.ctx, i, t->pool);
+}
+
 static enum status init_readers(struct store_tree *t, struct block_chunks *tree,
     struct block_chunks *names, struct arena *arena, struct error *err)
 {
     TRY(rollup_reader_init(&t->tree, &tree->tree, get_chunk, tree, arena, err));
-    return rollup_names_reader_init(&t->names, &names->names, get_chunk, names, arena, err);
+    TRY(rollup_names_reader_init(&t->names, &names->names, get_chunk, names, arena, err));
+    t->names.numbers = get_numbers;
+    t->names.numbers_ctx = t;
+    return ST_OK;
 }
 
 enum status store_tree_enter(struct store *s, const struct part *part, const struct part_tree *tree,
@@ -39,7 +48,7 @@ enum status store_tree_enter(struct store *s, const struct part *part, const str
     *ret_tree = NULL;
     if (!t)
         FAIL(err, ST_RESOURCE_EXHAUSTED, "no memory for a roll-up");
-    *t = (struct store_tree){0};
+    *t = (struct store_tree){.pool = &s->names};
     for (size_t i = 0; i < ARRAY_LEN(units) && st == ST_OK; i++) {
         st = block_cache_acquire(&s->cache, units[i], err);
         t->origin[i] = st == ST_OK ? units[i] : NULL;

@@ -27,6 +27,7 @@ static void locks_init(struct store *s)
 static void store_free(struct store *s)
 {
     block_cache_done(&s->cache);
+    name_pool_done(&s->names);
     compact_done(s);
     for (uint32_t i = 0; i < s->n_blocks; i++)
         block_unref(s->blocks[i]);
@@ -104,6 +105,7 @@ enum status store_open(const struct store_config *cfg, struct store **ret_store,
     locks_init(s);
     compact_init(s);
     block_cache_init(&s->cache, s->cfg.cache_bytes_max);
+    name_pool_init(&s->names, NAME_POOL_BYTES);
     enum status st = datadir_open(s, err);
     s->target = (struct block_target){s->fs, s->dir, s->id};
     if (st == ST_OK)

@@ -157,6 +157,7 @@ void store_part_leave(struct store *s, const struct part *part);
 struct store_tree {
     struct rollup_reader tree;
     struct rollup_names_reader names;
+    struct name_pool *pool;
     void *origin[2];
 };
 enum status store_tree_enter(struct store *s, const struct part *part, const struct part_tree *tree,

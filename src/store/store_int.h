@@ -8,6 +8,7 @@
 
 #include "store/block_int.h"
 #include "store/epoch_int.h"
+#include "store/name_pool_int.h"
 #include "store/store.h"
 #include "store/wal_int.h"
 
@@ -89,6 +90,7 @@ struct store {
     _Atomic uint32_t views; /* that queries hold now */
     struct block_target target;
     struct block_cache cache;
+    struct name_pool names;
 
     struct mutex
         cut_lock; /* one cut, retention or swap of a merge at a time; guards to n_merging */
@@ -237,7 +239,7 @@ bool hours_wait(struct store *s, struct str tenant, const struct store_quota *qu
 void hours_retry(struct store *s, bool last);
 
 /* append.c */
-enum { FRAME_BYTES_MAX = 48 << 20 };
+enum { FRAME_BYTES_MAX = 48 << 20, NAME_POOL_BYTES = 32 << 20 };
 /* store_append_within without waiting. *ret_hours_full is set when a cut must come first. */
 enum status append_once(struct store *s, struct str tenant, const struct store_quota *quota,
     const struct store_row *rows, uint32_t n_rows, store_done_fn done, void *ctx,
