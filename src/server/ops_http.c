@@ -1,6 +1,7 @@
 /* Pages for operators: readiness, health, metrics, build, configuration, and `/`, which says in
- * plain text what to do next and what was received. None of them needs a tenant, so none of them
- * shows what a tenant sent; where there is only one tenant, `/` names its services.
+ * plain text what to do next and what was received. None of them but a tenant's limits needs a
+ * tenant, so none of them shows what a tenant sent; where there is only one tenant, `/` names its
+ * services.
  *
  * Readiness, health and metrics run on the event loop: they must answer when all workers are busy,
  * and cost microseconds to a few milliseconds. */
@@ -111,6 +112,22 @@ static void handle_runtime_config(struct http_request *rq, void *ctx)
     reply_buf(rq, text_plain, &out);
 }
 
+/* Of the tenant that asks. */
+static void handle_tenant_limits(struct http_request *rq, void *ctx)
+{
+    struct server *s = ctx;
+    struct error err = {0};
+    struct str tenant;
+    struct buf out;
+    if (handler_only_tenant(s, rq, &tenant, &err) != ST_OK) {
+        http_reply_error(rq, &err);
+        return;
+    }
+    buf_init(&out, PAGE_BYTES_MAX);
+    overrides_tenant_dump(s->overrides, tenant, &out);
+    reply_buf(rq, text_plain, &out);
+}
+
 /* ── the first page ── */
 
 struct home {
@@ -138,7 +155,10 @@ static void home_head(const struct home *h, struct buf *out)
         "'query=process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name=\"my-app\"}'\n\n"
         "Or add it to Grafana: a data source of type Grafana Pyroscope with this URL\n"
         "  %.*s\n\n"
-        "Look after it: /ready /metrics /api/v1/status/config\n\n",
+        "Look after it: /ready /healthy /metrics /api/v1/status/config /api/v1/status/buildinfo\n"
+        "  /runtime_config /api/v1/tenant_limits /api/everflame/v1/storage\n"
+        "  /api/everflame/v1/refusals\n"
+        "\n",
         tenant, len, base, len, base, tenant, len, base, len, base);
 }
 
@@ -227,6 +247,7 @@ void ops_http_routes(struct server *s, struct route_list *l)
         {"/api/v1/status/config/default", "api_v1_status_config_default", handle_config, false},
         {"/config", "config", handle_config, false},
         {"/runtime_config", "runtime_config", handle_runtime_config, false},
+        {"/api/v1/tenant_limits", "api_v1_tenant_limits", handle_tenant_limits, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
         struct http_route r = {

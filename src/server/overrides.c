@@ -273,13 +273,13 @@ double overrides_body_limit_mb(struct overrides *ov)
     return off ? 0 : most;
 }
 
-static void dump_tenant(
-    const struct tenant_limits *t, const struct config_limits *defaults, struct buf *out)
+/* A line per limit: those unlike others, or all of them when there are none. */
+static void dump_limits(const struct config_limits *limits, const struct config_limits *unlike,
+    const char *indent, struct buf *out)
 {
     struct buf own, common;
     buf_init(&own, VALUE_BYTES);
     buf_init(&common, VALUE_BYTES);
-    buf_printf(out, "  \"%.*s\":\n", STR_ARG(t->tenant));
     for (uint32_t i = 0; i < config_settings_n; i++) {
         const struct config_setting *s = &config_settings[i];
         if (!s->yaml || s->alias_of || s->offset == CONFIG_NO_MEMBER ||
@@ -288,13 +288,21 @@ static void dump_tenant(
         size_t off = s->offset - offsetof(struct config, limits);
         buf_clear(&own);
         buf_clear(&common);
-        config_value_format(s->type, (const char *)&t->limits + off, &own);
-        config_value_format(s->type, (const char *)defaults + off, &common);
-        if (!str_eq(buf_view(&own), buf_view(&common)))
-            buf_printf(out, "    %s: %.*s\n", s->yaml + 7, STR_ARG(buf_view(&own)));
+        config_value_format(s->type, (const char *)limits + off, &own);
+        if (unlike)
+            config_value_format(s->type, (const char *)unlike + off, &common);
+        if (!unlike || !str_eq(buf_view(&own), buf_view(&common)))
+            buf_printf(out, "%s%s: %.*s\n", indent, s->yaml + 7, STR_ARG(buf_view(&own)));
     }
     buf_done(&own);
     buf_done(&common);
+}
+
+static void dump_tenant(
+    const struct tenant_limits *t, const struct config_limits *defaults, struct buf *out)
+{
+    buf_printf(out, "  \"%.*s\":\n", STR_ARG(t->tenant));
+    dump_limits(&t->limits, defaults, "    ", out);
 }
 
 void overrides_dump(struct overrides *ov, struct buf *out)
@@ -304,4 +312,11 @@ void overrides_dump(struct overrides *ov, struct buf *out)
     for (uint32_t i = 0; i < ov->set->tenants.n; i++)
         dump_tenant(&ov->set->tenants.v[i], &ov->config->limits, out);
     mutex_unlock(&ov->lock);
+}
+
+void overrides_tenant_dump(struct overrides *ov, struct str tenant, struct buf *out)
+{
+    struct config_limits l;
+    overrides_limits(ov, tenant, &l);
+    dump_limits(&l, NULL, "", out);
 }

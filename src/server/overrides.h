@@ -25,5 +25,7 @@ void overrides_query_limits(
 double overrides_body_limit_mb(struct overrides *ov);
 /* YAML of the tenants' own limits: what differs from the defaults. */
 void overrides_dump(struct overrides *ov, struct buf *out);
+/* YAML of all limits of a tenant, those that it has by default as well. */
+void overrides_tenant_dump(struct overrides *ov, struct str tenant, struct buf *out);
 
 #endif

@@ -165,6 +165,7 @@ static enum status start_http(
     settings_rpc_routes(s, routes);
     storage_http_routes(s, routes);
     adhoc_rpc_routes(s, routes);
+    debuginfo_rpc_routes(s, routes);
     TRY(reflection_rpc_routes(s, routes, err));
     enum status st = http_server_start(&cfg, routes->v, routes->n, &s->http, err);
     if (st != ST_OK && err->os_errno == EADDRINUSE)

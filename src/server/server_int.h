@@ -90,6 +90,7 @@ void info_rpc_routes(struct server *s, struct route_list *l);
 void health_rpc_routes(struct server *s, struct route_list *l);
 void settings_rpc_routes(struct server *s, struct route_list *l);
 void adhoc_rpc_routes(struct server *s, struct route_list *l);
+void debuginfo_rpc_routes(struct server *s, struct route_list *l);
 /* After all others: it tells what there is. */
 enum status reflection_rpc_routes(struct server *s, struct route_list *l, struct error *err);
 /* Whether there is such a service, by the list that reflection gives. */

@@ -52,13 +52,16 @@ class Clients:
         self.process.stdin.close()
         self.process.wait(30)
 
-    def call(self, form, path, body, **more):
-        client, protocol, http, gzip = form
-        line = dict({"Client": client, "Protocol": protocol, "HTTP": http, "Gzip": gzip, "Path": path,
-                     "Address": self.address, "Body": base64.b64encode(body).decode(), "Headers": TENANT}, **more)
+    def ask(self, client, path, body, **more):
+        line = dict({"Client": client, "HTTP": 2, "Path": path, "Address": self.address,
+                     "Body": base64.b64encode(body).decode(), "Headers": TENANT}, **more)
         self.process.stdin.write(json.dumps(line) + "\n")
         self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
+        return json.loads(self.process.stdout.readline())
+
+    def call(self, form, path, body, **more):
+        client, protocol, http, gzip = form
+        answer = self.ask(client, path, body, **dict({"Protocol": protocol, "HTTP": http, "Gzip": gzip}, **more))
         answer["Body"] = base64.b64decode(answer["Body"] or "")
         return answer
 
@@ -128,6 +131,23 @@ def check_others(report, clients, schema):
             report.row("%s: health of %r: %r" % (form, service, got), (got["Code"], got["Body"]) == want)
 
 
+def check_reflection(report, clients, schema, **more):
+    """What reflection says of the methods is what proto/ says; a call by its descriptors alone; health, watched."""
+    path = QUERIER + "SelectSeries"
+    got = clients.ask("reflection", path, json.dumps(dict(SIDE, step=15, groupBy=["env"])).encode(), **more)
+    told = dict(re.match(r"(\S+)\((.*)$", m).groups() for m in got["Methods"] or [])
+    want = {rpc: "%s) returns (%s)" % types for rpc, types in schema.rpcs.items() if not rpc.startswith("/opentelemetry")}
+    report.row("reflection: %d services, %d methods; %s" % (len(got["Services"] or []), len(told), got["Message"]),
+               not got["Code"] and all(told.get(rpc) == types for rpc, types in want.items()))
+    series = json.loads(got["Answer"] or "{}").get("series", [])
+    report.row("reflection, then a call by JSON: %r" % series, sorted(
+        (s["labels"][0]["value"], s["points"][0]["value"]) for s in series) == [
+            ("prod", 40000000), ("test", 40000000)])
+    for service, status in ((b"", "SERVING"), (b"querier.v1.QuerierService", "SERVING"), (b"x", "SERVICE_UNKNOWN")):
+        got = clients.ask("watch", "", service, **more)
+        report.row("watch of %r: %r" % (service, got), (got["Code"], got["Statuses"]) == ("", [status]))
+
+
 def make_certificates(folder):
     """An authority, and what it signed for the server and a client; another one that signed a stranger."""
     def openssl(*words):
@@ -168,6 +188,7 @@ def check_tls(report, build, schema, folder):
         ca, pem, key = (os.path.join(folder, n) for n in ("ours.pem", "%s.pem", "%s.key"))
         try:
             check_rpcs(report, server, clients, schema, CA=ca, Cert=pem % "client", Key=key % "client")
+            check_reflection(report, clients, schema, CA=ca, Cert=pem % "client", Key=key % "client")
             for form in FORMS[1::2]:
                 for who in ("stranger", ""):
                     more = {"Cert": pem % who, "Key": key % who} if who else {}
@@ -191,6 +212,7 @@ def main(build):
                 check_rpcs(report, server, clients, schema)
                 check_push(report, clients, schema)
                 check_others(report, clients, schema)
+                check_reflection(report, clients, schema)
             finally:
                 clients.close()
         with tempfile.TemporaryDirectory() as folder:

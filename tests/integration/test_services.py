@@ -97,14 +97,84 @@ def adhoc(c):
     return listed, first
 
 
+DEBUG = "/debuginfo.v1alpha1.DebuginfoService/"
+
+
+def debuginfo(c):
+    """As of a server that takes none."""
+    file = {"gnuBuildId": "a1b2", "type": "TYPE_EXECUTABLE_FULL"}
+    c.answers(DEBUG + "ShouldInitiateUpload", {"file": file}, 200, {"reason": "DebugInfo upload disabled"})
+    c.answers(DEBUG + "ShouldInitiateUpload", {"file": {"type": 1}}, 200, {"reason": "the file has no gnu_build_id"})
+    for request in ({}, {"file": {"gnuBuildId": "a1"}}, {"file": dict(file, gnuBuildId="x")},
+                    {"file": dict(file, gnuBuildId="a" * 41)}, {"file": dict(file, gnuBuildId="a")}):
+        c.answers(DEBUG + "ShouldInitiateUpload", request, 400, ("invalid_argument", ""))
+    c.answers(DEBUG + "UploadFinished", {"gnuBuildId": "a1b2"}, 404, ("not_found", "a1b2"))
+    c.answers(DEBUG + "UploadFinished", {"gnuBuildId": "?"}, 400, ("invalid_argument", ""))
+    c.answers(DEBUG + "ListDebuginfo", {}, 200, {})
+    c.answers(DEBUG + "DeleteDebuginfo", {"gnuBuildId": "a1b2"}, 200, {})
+    for path, tenant, code in (("Upload/a1b2", "t", 412), ("Upload/zz", "t", 400), ("Upload/a1b2", None, 401),
+                               ("Upload/", "t", 404), ("Upload", "t", 404), ("Nothing", "t", 404)):
+        got = c.ask(DEBUG + path, {}, tenant)
+        c.that(f"{path} of {tenant}: {got}", got[0] == code)
+
+
+def settings(c):
+    name, service = "pluginSettings", "/settings.v1.SettingsService/"
+    c.answers(service + "Get", {}, 200, {})
+    one = {"setting": {"name": name, "value": '{"a":1}', "modifiedAt": "1700000000000"}}
+    c.answers(service + "Set", one, 200, one)
+    c.answers(service + "Set", {"setting": dict(one["setting"], modifiedAt=1)}, 409, ("already_exists", ""))
+    c.answers(service + "Set", {}, 400, ("invalid_argument", ""))
+    c.answers(service + "Set", {"setting": {"value": "x"}}, 400, ("invalid_argument", ""))
+    c.answers(service + "Delete", {"name": "unknown"}, 200, {})
+    c.answers(service + "Delete", {}, 400, ("invalid_argument", ""))
+    for tenant, code in ((None, 401), ("a|b", 400)):
+        c.that(f"{tenant}", c.ask(service + "Get", {}, tenant)[0] == code)
+    return {"settings": [one["setting"]]}
+
+
+def others(c):
+    c.answers("/version.v1.Version/Version", {}, 200, {"QuerierAPI": "1"}, tenant=None)
+    c.answers("/capabilities.v1.FeatureFlagsService/GetFeatureFlags", {}, 200, {"featureFlags": [
+        {"name": "pyroscopeRuler"}, {"name": "pyroscopeRulerFunctions"},
+        {"name": "utf8LabelNames", "enabled": True}, {"name": "v2StorageLayer", "enabled": True}]}, tenant=None)
+    for method in ("GithubApp", "GithubLogin", "GithubRefresh", "GetFile", "GetCommit", "GetCommits"):
+        c.answers("/vcs.v1.VCSService/" + method, {}, 501, ("unimplemented", "GitHub integration is not configured"))
+    for method in ("Get", "List", "Upsert", "Delete"):
+        status = c.ask(f"/settings.v1.RecordingRulesService/{method}RecordingRule", {})[0]
+        c.that(f"rules: {status}", status == 404)
+    c.that("a stream needs HTTP/2", c.ask("/grpc.health.v1.Health/Watch", {})[0] == 505)
+
+
+def pages(c):
+    """What the first page names is there; each method is known."""
+    _, _, home = c.server.request("GET", "/")
+    named = [w for w in home.decode().split("Look after it:")[1].split("Received")[0].split() if w[0] == "/"]
+    c.that(f"named: {named}", len(named) == 9 and len(set(named)) == 9)
+    for page in named + ["/healthz", "/config", "/api/v1/status/config/diff", "/api/v1/status/config/default"]:
+        status, _, body = c.server.request("GET", page, {"X-Scope-OrgID": "t"})
+        c.that(f"{page}: {status}", status == 200 and body)
+        c.that(f"POST {page}", c.server.request("POST", page)[0] == 405)
+    limits = c.server.request("GET", "/api/v1/tenant_limits", {"X-Scope-OrgID": "t"})[2].decode().split("\n")
+    c.that(limits, "max_query_lookback: 0s" in limits and len(limits) > 20)
+    c.that("no tenant", c.server.request("GET", "/api/v1/tenant_limits")[0] == 401)
+    for page in ("/admin", "/ring", "/memberlist", "/api/swagger.json", "/debug/pprof/", "/nothing"):
+        c.that(page, c.server.request("GET", page)[0] == 404)
+
+
 def main():
     with Server(sys.argv[1], OLD_DATA) as s:
         c = Check(s)
         listed, first = adhoc(c)
+        kept = settings(c)
+        debuginfo(c)
+        others(c)
+        pages(c)
         s.kill()
         s.start()
         c.answers(ADHOC + "List", {}, 200, listed)
         c.answers(ADHOC + "Get", {"id": first["id"]}, 200, first)
+        c.answers("/settings.v1.SettingsService/Get", {}, 200, kept)
     print(f"{c.passed} passed, {c.failed} failed")
     return c.failed > 0
 

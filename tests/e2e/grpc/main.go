@@ -31,7 +31,7 @@ import (
 )
 
 type call struct {
-	Client    string // connect-go or grpc-go
+	Client    string // connect-go or grpc-go; reflection and watch: see reflect.go
 	Protocol  string // of connect-go: connect, grpc, grpcweb
 	HTTP      int    // 1 or 2
 	CA        string // a file: TLS
@@ -260,7 +260,12 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		out, _ := json.Marshal(many(&c))
+		var out []byte
+		if do := byReflection[c.Client]; do != nil {
+			out, _ = json.Marshal(do(&c))
+		} else {
+			out, _ = json.Marshal(many(&c))
+		}
 		fmt.Println(string(out))
 	}
 }
