@@ -3,7 +3,9 @@
  * Sockets are registered once, edge-triggered: `readable` and `writable` remember what the kernel
  * said until a call answers EAGAIN. So waiting for a handler costs no system call, and not wanting
  * to read (backpressure) is simply not reading. conn_run moves at most TURN_BYTES each way and puts
- * the connection among the loop's `ready` ones when there is more to do.
+ * the connection among the loop's `ready` ones when there is more to do. Reads of a costly one (TLS
+ * handshakes) wait in line instead, and the loop does few in a turn: a crowd that arrives at once
+ * slows down itself alone.
  *
  * 1. A connection is on exactly one timer list from conn_new to conn_free.
  * 2. After conn_close nothing is read, written or armed; the memory stays until the turn ends, so
@@ -160,6 +162,16 @@ void conn_ready(struct conn *c)
     c->loop->ready = c;
 }
 
+static void get_in_line(struct conn *c)
+{
+    if (c->ready)
+        return;
+    c->ready = true;
+    c->ready_next = NULL;
+    *c->loop->costly_end = c;
+    c->loop->costly_end = &c->ready_next;
+}
+
 void conn_send(struct conn *c, struct buf *take)
 {
     struct out *o = NEW(struct out);
@@ -276,11 +288,22 @@ void conn_run(struct conn *c)
 {
     size_t moved = 0;
     conn_flush(c);
+    if (!c->closed && c->readable && c->costly) {
+        get_in_line(c);
+        return;
+    }
     while (!c->closed && c->readable && moved < TURN_BYTES)
         if (!read_some(c, &moved))
             return;
     if (!c->closed && c->readable)
         conn_ready(c);
+}
+
+void conn_run_costly(struct conn *c)
+{
+    size_t moved = 0;
+    read_some(c, &moved);
+    conn_run(c);
 }
 
 void conn_event(struct conn *c, bool readable, bool writable, bool peer_done, bool broken)

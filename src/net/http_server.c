@@ -216,16 +216,9 @@ static void admit(struct http_server *s, int fd, const struct sockaddr_storage *
         turn_away(s, fd);
         return;
     }
-    void *io = s->tls ? tls_accept(s->tls, fd) : NULL;
-    if (s->tls && !io) {
-        metric_add(M_CONNECTIONS_REFUSED, 1, STR("tls"));
-        close(fd);
-        return;
-    }
     struct conn *c = conn_new(l, s->tls ? &transport_tls : &transport_tcp, &protocol_first, fd);
-    c->io = io;
     if (s->tls)
-        conn_timer(c, CONN_T_HEAD); /* for the handshake */
+        tls_accept(s->tls, c);
     set_peer(c, sa);
     struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
     if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {

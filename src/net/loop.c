@@ -1,10 +1,11 @@
 /* The event loop: one thread that owns every connection.
  *
- * A turn: wait (epoll) → events → replies of other threads → connections with more to do → bodies
- * that waited for the budget → timers → free what was closed. Other threads reach the loop only by
- * loop_post (a list under a lock, an eventfd when it was empty) and loop_wake.
+ * A turn: wait (epoll) → events → replies of other threads → connections with more to do → the
+ * first of the costly ones → bodies that waited for the budget → timers → free what was closed.
+ * Other threads reach the loop only by loop_post (a list under a lock, an eventfd when it was
+ * empty) and loop_wake.
  *
- * 1. Nothing here blocks but epoll_wait, which never waits while there are ready connections or
+ * 1. Nothing here blocks but epoll_wait, which never waits while there are connections to run or
  *    replies.
  * 2. n_inflight = requests whose reply has not been taken; the loop ends only at 0, so a request
  * can always be replied to.
@@ -29,6 +30,7 @@ enum { EVENTS = 256 };
 enum status loop_init(struct loop *l, struct http_server *s, struct error *err)
 {
     *l = (struct loop){.server = s, .epoll_fd = -1, .wake_fd = -1, .listen_fd = -1};
+    l->costly_end = &l->costly;
     mutex_init(&l->lock, "loop", RANK_LOOP);
     l->now_ns = clock_mono_ns();
     l->scratch = mem_try(SCRATCH_BYTES);
@@ -185,6 +187,19 @@ static void run_ready(struct loop *l)
     }
 }
 
+static void run_costly(struct loop *l)
+{
+    for (int i = 0; i < COSTLY_PER_TURN && l->costly; i++) {
+        struct conn *c = l->costly;
+        l->costly = c->ready_next;
+        if (!l->costly)
+            l->costly_end = &l->costly;
+        c->ready = false;
+        if (!c->closed)
+            conn_run_costly(c);
+    }
+}
+
 /* All that wait, oldest first: one huge body must not hold up the small ones behind it. Whoever
  * gives back posts a reply next, so a change is never missed for long. */
 static void run_budget(struct loop *l)
@@ -221,10 +236,9 @@ static void reap(struct loop *l)
     l->dead = NULL;
 }
 
-/* Closed connections must not stay among the ready ones. */
-static void ready_forget_closed(struct loop *l)
+/* Returns the end of that list, where the next one goes. */
+static struct conn **forget_closed(struct conn **at)
 {
-    struct conn **at = &l->ready;
     while (*at) {
         struct conn *c = *at;
         if (!c->closed) {
@@ -234,12 +248,23 @@ static void ready_forget_closed(struct loop *l)
         c->ready = false;
         *at = c->ready_next;
     }
+    return at;
+}
+
+/* Closed connections must not stay among those that will run. */
+static void ready_forget_closed(struct loop *l)
+{
+    if (!l->dead)
+        return;
+    forget_closed(&l->ready);
+    l->costly_end = forget_closed(&l->costly);
 }
 
 void loop_settle(struct loop *l)
 {
     run_replies(l); /* before run_ready: many replies on one connection leave in one write */
     run_ready(l);
+    run_costly(l);
     run_budget(l);
     run_timers(l);
     ready_forget_closed(l);
@@ -261,7 +286,7 @@ static void show_gauges(struct loop *l)
 static int wait_ms(struct loop *l)
 {
     int64_t until = INT64_MAX, stop_at = atomic_load(&l->server->stop_at_ns);
-    if (l->ready || replies_wait(l))
+    if (l->ready || l->costly || replies_wait(l))
         return 0;
     for (enum conn_timer kind = CONN_T_IDLE; kind < CONN_TIMERS; kind++)
         if (l->timers[kind].first)

@@ -21,6 +21,7 @@ enum {
     SKIP_BYTES = 256 * 1024,         /* unread rest of a refused body that is read to keep alive */
     LINGER_BYTES = 64 * 1024 * 1024, /* read and dropped before a refused sender is cut off */
     ACCEPTS_PER_TURN = 64,
+    COSTLY_PER_TURN = 1, /* reads of costly connections */
     OUT_IOVECS = 16,
 };
 #define LINGER_NS (2 * NS_PER_S)
@@ -136,7 +137,7 @@ struct conn {
     void *proto, *io;         /* state of the protocol; of a transport other than TCP */
     struct conn *prev, *next; /* the timer's list */
     int64_t deadline_ns;
-    struct conn *ready_next; /* among those with more to do in the next turn */
+    struct conn *ready_next; /* among those with more to do in the next turn, or the costly ones */
     struct out *out_first, *out_last;
     int fd;
     uint16_t port;
@@ -144,6 +145,7 @@ struct conn {
     uint8_t timer;    /* enum conn_timer */
     bool readable, writable, peer_done, closed, ready;
     bool read_when_writable; /* set by a transport whose read has to write first */
+    bool costly;             /* set by a transport: a read takes as long as a whole turn may */
 };
 
 struct conn *conn_new(struct loop *l, const struct transport_ops *transport,
@@ -154,8 +156,10 @@ void conn_become(struct conn *c, const struct protocol_ops *protocol);
 void conn_ready(struct conn *c);
 /* Events of the transport: what became possible, and that the peer closed or the socket broke. */
 void conn_event(struct conn *c, bool readable, bool writable, bool peer_done, bool broken);
-/* Reads and writes as far as it goes, at most TURN_BYTES each way. */
+/* Reads and writes as far as it goes, at most TURN_BYTES each way; a costly one only gets in line.
+ */
 void conn_run(struct conn *c);
+void conn_run_costly(struct conn *c); /* its turn: one read, then as above */
 /* Takes the buffer's memory; it is written by conn_flush in order. */
 void conn_send(struct conn *c, struct buf *take);
 void conn_flush(struct conn *c);
@@ -179,9 +183,10 @@ struct loop {
     int64_t now_ns;
     struct conn_list timers[CONN_TIMERS];
     struct conn *ready, *dead;
-    uint32_t n_conns, n_inflight; /* requests between dispatch and reply */
-    uint32_t n_live;              /* streams of http_stream_ops */
-    int64_t accept_again_ns;      /* 0: accepting */
+    struct conn *costly, **costly_end; /* first come, first served */
+    uint32_t n_conns, n_inflight;      /* requests between dispatch and reply */
+    uint32_t n_live;                   /* streams of http_stream_ops */
+    int64_t accept_again_ns;           /* 0: accepting */
     bool stop_seen;
     uint64_t seen_gives, shown_body;
     uint32_t shown_conns;

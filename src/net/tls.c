@@ -195,6 +195,7 @@ static enum status fill(const struct tls *t, SSL_CTX *ctx, struct error *err)
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets: the client keeps them */
     SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
     SSL_CTX_set_session_id_context(ctx, id, sizeof id - 1);
     int version = t->cfg.min_version ? TLS1_VERSION + t->cfg.min_version - 10 : TLS1_2_VERSION;

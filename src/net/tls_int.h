@@ -11,8 +11,8 @@ struct tls;
 /* Reads the certificates, and again whenever their files change, in a thread of its own. */
 enum status tls_open(const struct http_tls_config *cfg, struct tls **ret_tls, struct error *err);
 void tls_close(struct tls *t);
-/* The state of a connection for transport_tls, or NULL without memory. */
-void *tls_accept(struct tls *t, int fd);
+/* Begins a connection of transport_tls. */
+void tls_accept(struct tls *t, struct conn *c);
 
 extern const struct transport_ops transport_tls;
 

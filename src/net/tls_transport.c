@@ -1,14 +1,16 @@
 /* TLS as a transport of connections: the socket's bytes through OpenSSL.
  *
- * The handshake runs inside the first reads. What a reply has in several pieces is put together up
- * to one record, so that header and body leave in one. SIGPIPE must be ignored by the process.
+ * The handshake runs inside the first reads, of which the loop does few in a turn: until it is done
+ * the connection is `costly`. The session is made by the first of them. What a reply has in several
+ * pieces is put together up to one record, so that header and body leave in one. SIGPIPE must be
+ * ignored by the process.
  *
  * 1. Reading goes on until OpenSSL wants more: a short read says nothing about the socket.
  * 2. A read that has to write first (a handshake, a key update) goes on when that is possible.
  * 3. Once OpenSSL has failed nothing is called on the session but SSL_free.
  *
- * Thread: the loop, which also pays for the handshakes. Failure: the connection is closed; a
- * request in plain HTTP is told what is wrong. */
+ * Thread: the loop, which also pays for the handshakes, one step of one of them in a turn. Failure:
+ * the connection is closed; a request in plain HTTP is told what is wrong. */
 #include "net/tls_int.h"
 
 #include <errno.h>
@@ -23,21 +25,31 @@
 enum { RECORD_BYTES = 16 * 1024 };
 
 struct tls_io {
-    SSL *ssl;
+    struct tls *tls;
+    SSL *ssl; /* NULL: nothing has come yet */
     bool established, failed;
 };
 
-void *tls_accept(struct tls *t, int fd)
+void tls_accept(struct tls *t, struct conn *c)
 {
     struct tls_io *io = NEW(struct tls_io);
-    io->ssl = tls_session_new(t);
-    if (!io->ssl || SSL_set_fd(io->ssl, fd) != 1) {
-        SSL_free(io->ssl);
-        mem_free(io);
-        return NULL;
+    io->tls = t;
+    c->io = io;
+    c->costly = true;
+    conn_timer(c, CONN_T_HEAD); /* for the handshake */
+}
+
+/* With the certificates of now. */
+static bool begin(struct conn *c)
+{
+    struct tls_io *io = c->io;
+    io->ssl = tls_session_new(io->tls);
+    if (!io->ssl || SSL_set_fd(io->ssl, c->fd) != 1) {
+        metric_add(M_CONNECTIONS_REFUSED, 1, STR("tls"));
+        return false;
     }
     SSL_set_accept_state(io->ssl);
-    return io;
+    return true;
 }
 
 static void tell_plain_http(struct conn *c)
@@ -52,6 +64,7 @@ static void established(struct conn *c)
 {
     struct tls_io *io = c->io;
     io->established = true;
+    c->costly = false;
     metric_add(M_TLS_HANDSHAKES, 1, STR("ok"));
     if (c->protocol == &protocol_first)
         conn_timer(c, CONN_T_IDLE);
@@ -74,6 +87,8 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
 {
     struct tls_io *io = c->io;
     ERR_clear_error();
+    if (!io->ssl && !begin(c))
+        return -ENOMEM;
     int r = SSL_read(io->ssl, p, (int)MIN(n, (size_t)INT_MAX));
     if (!io->established && SSL_is_init_finished(io->ssl))
         established(c);
@@ -115,6 +130,7 @@ static ssize_t tls_writev(struct conn *c, const struct iovec *v, int n)
     struct tls_io *io = c->io;
     char record[RECORD_BYTES];
     const char *p;
+    ASSERT(io->established); /* protocols answer what they have read */
     size_t bytes = gather(v, n, record, &p);
     ERR_clear_error();
     int r = SSL_write(io->ssl, p, (int)MIN(bytes, (size_t)INT_MAX));

@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "net/http.h"
+#include "net/tls_int.h"
 
 /* ---- certificates ---- */
 
@@ -450,6 +450,176 @@ static void test_settings(void **state)
     http_server_stop(server, 0);
 }
 
+/* A second connection of a client that has been here needs no certificate of ours. */
+static void test_resumption(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    (void)state;
+    struct http_server_config cfg = config();
+    start(&cfg);
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+        struct link l;
+        assert_true(link_open(&l, NULL, NULL, versions[i]) && hello(&l));
+        assert_false(SSL_session_reused(l.ssl));
+        SSL_SESSION *session = SSL_get1_session(l.ssl);
+        SSL_shutdown(l.ssl); /* else OpenSSL will not use the session again */
+        SSL_free(l.ssl);
+        close(l.fd);
+        l.fd = tcp_connect();
+        l.ssl = SSL_new(l.ctx);
+        SSL_set_fd(l.ssl, l.fd);
+        assert_int_equal(SSL_set_session(l.ssl, session), 1);
+        assert_true(SSL_connect(l.ssl) == 1 && hello(&l));
+        assert_true(SSL_session_reused(l.ssl));
+        SSL_SESSION_free(session);
+        link_close(&l);
+    }
+    http_server_stop(server, 0);
+}
+
+/* ---- turns of a loop without threads ---- */
+
+enum { CROWD = 40 };
+
+struct pair {
+    SSL *ssl; /* the client's side, never blocking */
+    int fd;
+    struct conn *conn;
+};
+
+static void pair_open(struct pair *p, struct http_server *s, SSL_CTX *ctx)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    p->fd = fds[0];
+    p->conn = conn_new(&s->loop, &transport_tls, &protocol_first, fds[1]);
+    tls_accept(s->tls, p->conn);
+    p->ssl = SSL_new(ctx);
+    SSL_set_fd(p->ssl, p->fd);
+    SSL_set_connect_state(p->ssl);
+}
+
+static void pair_close(struct pair *p)
+{
+    SSL_free(p->ssl);
+    close(p->fd);
+}
+
+/* What a turn of the loop does with an event of that connection. */
+static void turn(struct http_server *s, struct pair *p)
+{
+    conn_event(p->conn, true, true, false, false);
+    loop_settle(&s->loop);
+}
+
+static bool has_bytes(const struct pair *p)
+{
+    char c;
+    return recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static void each_closed(struct http_server *s, struct pair *p, int n)
+{
+    for (int i = 0; i < n; i++) {
+        conn_close(p[i].conn);
+        pair_close(&p[i]);
+    }
+    loop_settle(&s->loop);
+}
+
+/* One request, answered in the turn in which it came. */
+static bool served(struct http_server *s, struct pair *p)
+{
+    static const char get[] = "GET /now HTTP/1.1\r\nHost: x\r\n\r\n";
+    char answer[1024];
+    if (SSL_write(p->ssl, get, sizeof get - 1) != sizeof get - 1)
+        return false;
+    turn(s, p);
+    int n = SSL_read(p->ssl, answer, sizeof answer);
+    return n > 12 && memcmp(answer, "HTTP/1.1 200", 12) == 0;
+}
+
+static void establish(struct http_server *s, struct pair *p)
+{
+    for (int i = 0; SSL_do_handshake(p->ssl) != 1; i++) {
+        assert_true(i < 4);
+        turn(s, p);
+    }
+    turn(s, p); /* the client's last words */
+    assert_false(p->conn->costly);
+}
+
+static struct http_server *start_without_threads(SSL_CTX **ret_client)
+{
+    static const struct http_route routes[] = {
+        {HTTP_M_GET, "/now", "now", on_echo, NULL, true, NULL, 0}};
+    struct http_server_config cfg = config();
+    struct http_server *s;
+    cfg.tls.reload_ns = 0;
+    assert_int_equal(server_new(&cfg, routes, 1, &s, NULL), ST_OK);
+    assert_int_equal(tls_open(&s->cfg.tls, &s->tls, NULL), ST_OK);
+    *ret_client = SSL_CTX_new(TLS_client_method());
+    return s;
+}
+
+/* A crowd of clients begins its handshakes at once. In every turn one of them, the first, gets on,
+ * and a client that was there before is answered in the turn in which it asks. */
+static void test_storm_of_handshakes(void **state)
+{
+    struct pair before, crowd[CROWD];
+    SSL_CTX *ctx;
+    (void)state;
+    struct http_server *s = start_without_threads(&ctx);
+    pair_open(&before, s, ctx);
+    establish(s, &before);
+    for (int i = 0; i < CROWD; i++) {
+        pair_open(&crowd[i], s, ctx);
+        assert_int_equal(SSL_do_handshake(crowd[i].ssl), -1);
+        conn_event(crowd[i].conn, true, true, false, false);
+    }
+    for (int k = 0; k < CROWD; k++) {
+        assert_true(served(s, &before));
+        for (int i = 0; i < CROWD; i++)
+            assert_int_equal(has_bytes(&crowd[i]), i <= k);
+    }
+    assert_true(served(s, &before));
+    for (int i = 0; i < CROWD; i++) {
+        establish(s, &crowd[i]);
+        assert_true(served(s, &crowd[i]));
+    }
+    each_closed(s, &before, 1);
+    each_closed(s, crowd, CROWD);
+    SSL_CTX_free(ctx);
+    server_free(s);
+}
+
+/* Those that go while they wait in line cost nobody a turn. */
+static void test_gone_while_in_line(void **state)
+{
+    struct pair crowd[CROWD];
+    SSL_CTX *ctx;
+    (void)state;
+    struct http_server *s = start_without_threads(&ctx);
+    for (int i = 0; i < CROWD; i++) {
+        pair_open(&crowd[i], s, ctx);
+        assert_int_equal(SSL_do_handshake(crowd[i].ssl), -1);
+        conn_event(crowd[i].conn, true, true, false, false);
+    }
+    for (int i = 0; i < CROWD - 1; i++)
+        conn_event(crowd[i].conn, false, false, true, true);
+    loop_settle(&s->loop);
+    loop_settle(&s->loop);
+    assert_int_equal(s->loop.n_conns, 1);
+    assert_true(has_bytes(&crowd[CROWD - 1]));
+    s->loop.now_ns += 11 * NS_PER_S; /* more than a handshake may take */
+    loop_settle(&s->loop);
+    assert_int_equal(s->loop.n_conns, 0);
+    for (int i = 0; i < CROWD; i++)
+        pair_close(&crowd[i]);
+    SSL_CTX_free(ctx);
+    server_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +631,9 @@ int main(void)
         cmocka_unit_test(test_new_certificates),
         cmocka_unit_test(test_start_fails),
         cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_storm_of_handshakes),
+        cmocka_unit_test(test_gone_while_in_line),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);
 }
