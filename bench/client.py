@@ -20,8 +20,9 @@ FLAGS = ["-validation.reject-older-than=0", "-validation.reject-newer-than=0",
 
 
 class Server:
-    def __init__(self, binary, parent, flags=()):
+    def __init__(self, binary, parent, flags=(), under=()):
         self.binary, self.process, self.port, self.flags = binary, None, 0, [*FLAGS, *flags]
+        self.under = under  # a command that runs it, as the same process
         self.dir = tempfile.mkdtemp(prefix="bench-", dir=parent)
         self.data = os.path.join(self.dir, "data")
 
@@ -41,7 +42,7 @@ class Server:
         begun = time.perf_counter()
         with open(os.path.join(self.dir, "log"), "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "-server.http-listen-address=127.0.0.1",
+                [*self.under, self.binary, "-server.http-listen-address=127.0.0.1",
                  f"-server.http-listen-port={self.port}", "-data-dir=" + self.data, *self.flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.dir)
         while self.process.poll() is None and time.perf_counter() - begun < 120:
