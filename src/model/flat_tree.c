@@ -14,6 +14,7 @@ struct maker {
     const int64_t *totals;
     uint32_t *map; /* stack node → node */
     struct frame_names names;
+    struct arena *nodes;
     uint32_t cap;
 };
 
@@ -44,7 +45,7 @@ static uint32_t add_child(struct maker *m, uint32_t parent, uint32_t name, int64
 {
     struct flat_tree *t = m->t;
     if (t->n == m->cap) {
-        struct flat_node *v = arena_vec_grow(m->names.arena, t->v, t->n, &m->cap, sizeof *t->v);
+        struct flat_node *v = arena_vec_grow(m->nodes, t->v, t->n, &m->cap, sizeof *t->v);
         if (!v)
             return 0;
         t->v = v;
@@ -86,16 +87,16 @@ static bool add_all(struct maker *m, uint32_t n_nodes)
     return true;
 }
 
-enum status flat_tree_make(struct flat_tree *t, struct rollup_names *names,
+enum status flat_tree_make(struct flat_tree *t, struct rollup_names *names, struct arena *nodes,
     const struct symtab *sym, int64_t *sums, uint32_t n_nodes, struct error *err)
 {
     uint32_t n = 0;
     if (n_nodes)
         TRY(make_totals(sym, sums, n_nodes, &n, err));
-    struct maker m = {.t = t, .sym = sym, .totals = sums, .cap = n + 1};
+    struct maker m = {.t = t, .sym = sym, .totals = sums, .nodes = nodes, .cap = n + 1};
     m.names = (struct frame_names){
         .sym = sym, .arena = names->arena, .intern = intern, .ctx = names};
-    *t = (struct flat_tree){ARENA_ARRAY(names->arena, struct flat_node, n + (size_t)1), 1};
+    *t = (struct flat_tree){ARENA_ARRAY(nodes, struct flat_node, n + (size_t)1), 1};
     m.map = mem_try((n_nodes + (size_t)1) * sizeof *m.map);
     bool ok = t->v && m.map;
     if (ok) {

@@ -21,10 +21,10 @@ struct flat_tree {
 };
 
 /* sums[i] is the self value at stack node i of the symbols, never negative; it becomes the total
- * (sums are used up). The root is not a frame: values of the empty stack are left out. Nodes, names
- * and what is composed lie in the arena of the names. ST_OUT_OF_RANGE: a total leaves int64;
- * ST_RESOURCE_EXHAUSTED: the arena is full. */
-enum status flat_tree_make(struct flat_tree *t, struct rollup_names *names,
+ * (sums are used up). The root is not a frame: values of the empty stack are left out. Nodes lie in
+ * `nodes`, names and what is composed in the arena of the names. ST_OUT_OF_RANGE: a total leaves
+ * int64; ST_RESOURCE_EXHAUSTED: the arena is full. */
+enum status flat_tree_make(struct flat_tree *t, struct rollup_names *names, struct arena *nodes,
     const struct symtab *sym, int64_t *sums, uint32_t n_nodes, struct error *err);
 
 #endif

@@ -43,7 +43,7 @@ enum status query_full(const struct query *q, struct error *err)
         "the query needs more memory than its budget of %zu bytes; a shorter time range, a "
         "narrower "
         "selector or fewer groups need less",
-        q->arena->limit + q->reserved);
+        q->arena->limit + q->reserved + q->lent);
 }
 
 enum status query_status(const struct query *q, enum status st, struct error *err)

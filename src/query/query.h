@@ -33,6 +33,7 @@ struct query {
     bool utf8_names; /* the client takes label names beyond [a-zA-Z_][a-zA-Z0-9_]* */
     uint32_t checks; /* of query_alive: internal */
     size_t reserved; /* taken off arena->limit while a query runs: internal */
+    size_t lent;     /* the same, by trees that do not lie in the arena: internal */
 };
 
 /* Deadline, cancellation; called in every loop, cheap. */

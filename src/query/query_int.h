@@ -203,6 +203,23 @@ static inline bool keep_has(const uint8_t *keep, uint32_t node)
     return keep[node >> 3] >> (node & 7) & 1;
 }
 
+/* flats.c: the sums of parts as trees */
+
+struct flat_set {
+    struct query *q;
+    struct rollup_names names; /* of all trees */
+    struct arena arena;        /* the trees */
+    MSG_LIST(struct flat_tree) trees;
+    size_t lent;   /* what is taken off the budget for them */
+    size_t folded; /* what they had when they became one the last time */
+};
+void flat_set_init(struct flat_set *f, struct query *q);
+/* Also after a failure, also when only zeroed. Before the arena of the query goes. */
+void flat_set_done(struct flat_set *f);
+/* The sums are used up: flat_tree_make. */
+enum status flat_set_add(struct flat_set *f, const struct symtab *sym, int64_t *sums,
+    uint32_t n_nodes, struct error *err);
+
 /* rollups.c: what need not be summed */
 
 struct function_sum;
@@ -214,12 +231,11 @@ struct selection;
 enum status rollups_match(struct query *q, const struct exec_part *ep, uint32_t **ret_types,
     uint32_t *ret_n, bool *ret_any, struct error *err);
 
-/* Trees of a selection, to be merged: roll-ups where they answer, and one flat tree per part of the
- * rows that are left. */
+/* Trees of a selection, to be merged: roll-ups where they answer, and flat trees of the rows that
+ * are left. */
 struct tree_set {
     struct query *q;
-    struct rollup_names names; /* of the flat trees */
-    MSG_LIST(struct flat_tree) flats;
+    struct flat_set flats;
     MSG_LIST(struct store_tree *) trees;
     struct function_sum *functions; /* where to add tables up, in place of all trees */
 };

@@ -201,12 +201,8 @@ static enum status add_rows(struct tree_set *set, struct exec *x, struct exec_pa
         exec_leave(x);
         return ST_OK;
     }
-    struct flat_tree *flat = sums->any ? VEC_PUSH(set->q->arena, set->flats) : NULL;
-    if (sums->any && !flat)
-        return query_full(set->q, err);
-    if (flat)
-        TRY(query_status(set->q,
-            flat_tree_make(flat, &set->names, &ep->part->sym, sums->v, ep->n_nodes, err), err));
+    if (sums->any)
+        TRY(flat_set_add(&set->flats, &ep->part->sym, sums->v, ep->n_nodes, err));
     exec_leave(x);
     return ST_OK;
 }
@@ -230,7 +226,7 @@ enum status tree_set_gather(
     struct exec x = {0};
     struct exec_sums sums = {0};
     set->q = q;
-    rollup_names_init(&set->names, q->arena);
+    flat_set_init(&set->flats, q);
     enum status st = selection_open(q, s, &x, err);
     if (st == ST_OK)
         st = gather(set, &x, s, &sums, err);
@@ -242,8 +238,7 @@ void tree_set_done(struct tree_set *set)
 {
     for (uint32_t i = 0; i < set->trees.n; i++)
         store_tree_leave(set->q->store, set->trees.v[i]);
-    if (set->q)
-        rollup_names_done(&set->names);
+    flat_set_done(&set->flats);
     *set = (struct tree_set){0};
 }
 
@@ -257,9 +252,9 @@ static enum status alive(void *ctx, struct error *err)
 static void add_sources(
     const struct tree_set *set, unsigned side, struct tree_source *v, uint32_t *n)
 {
-    for (uint32_t i = 0; i < set->flats.n; i++)
+    for (uint32_t i = 0; i < set->flats.trees.n; i++)
         v[(*n)++] = (struct tree_source){
-            .flat = &set->flats.v[i], .texts = &set->names, .side = side};
+            .flat = &set->flats.trees.v[i], .texts = &set->flats.names, .side = side};
     for (uint32_t i = 0; i < set->trees.n; i++)
         v[(*n)++] = (struct tree_source){
             .rollup = &set->trees.v[i]->tree, .names = &set->trees.v[i]->names, .side = side};
@@ -270,7 +265,7 @@ enum status tree_sets_merge(struct query *q, struct tree_set *sets, uint32_t n_s
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < n_sides; i++)
-        n += sets[i].trees.n + sets[i].flats.n;
+        n += sets[i].trees.n + sets[i].flats.trees.n;
     struct tree_source *v = ARENA_ARRAY(q->arena, struct tree_source, n);
     const struct tree_merge_limits limits = {budget, alive, q};
     if (!v)

@@ -632,6 +632,71 @@ static void test_budget(void **state)
     setup_done(&s);
 }
 
+/* Parts with the same stacks, as the hours of unmerged days have; every one has its own values. */
+static void add_like_parts(struct setup *s, uint32_t n)
+{
+    enum { STACKS = 1500, PER_ROW = 50 };
+    for (uint32_t i = 0; i < n; i++) {
+        struct part *p = setup_cpu(s);
+        struct buf text;
+        buf_init(&text, MIB);
+        for (uint32_t k = 0; k < STACKS; k++) {
+            buf_printf(&text, "main;f%u;leaf_%u %u\n", k % 30, k, 1 + (k + i) % 9);
+            if ((k + 1) % PER_ROW)
+                continue;
+            text.p[text.n - 1] = 0;
+            fixture_row(&s->store, p, 0, (2000 + (int64_t)i) * MS_NS, text.p);
+            buf_clear(&text);
+        }
+        buf_done(&text);
+    }
+}
+
+/* ST_OK: *ret has the answer, in the arena. */
+static enum status whole_tree(struct setup *s, size_t limit, bool dot, struct str *ret)
+{
+    request rq = flame(CPU, "{}");
+    response rs = {0};
+    setup_query(s);
+    s->arena.limit = limit;
+    rq.format = dot ? M_FORMAT_DOT : M_FORMAT_SANDWICH;
+    rq.sandwich_function = STR("f7");
+    enum status st = query_select_merge_stacktraces(&s->q, &rq, &rs, &s->err);
+    assert_int_equal(s->arena.limit, limit);
+    assert_true(st == ST_OK || st == ST_RESOURCE_EXHAUSTED);
+    *ret = dot ? rs.dot : rs.sandwich;
+    return st;
+}
+
+/* The least budget, in steps, with which there is an answer; it is the one of any other budget. */
+static size_t least_budget(uint32_t n_parts, bool dot)
+{
+    struct setup s;
+    struct str answer;
+    struct buf want;
+    size_t limit = 64 * KIB;
+    setup_init(&s);
+    buf_init(&want, MIB);
+    add_like_parts(&s, n_parts);
+    assert_int_equal(whole_tree(&s, 64 * MIB, dot, &answer), ST_OK);
+    buf_str(&want, answer);
+    assert_true(want.n > 1000);
+    while (whole_tree(&s, limit, dot, &answer) != ST_OK)
+        limit += limit / 8;
+    assert_true(str_eq(answer, buf_view(&want)));
+    buf_done(&want);
+    setup_done(&s);
+    return limit;
+}
+
+/* What looks at all nodes takes memory for the result, not for every part. */
+static void test_many_parts(void **state)
+{
+    (void)state;
+    for (int dot = 0; dot < 2; dot++)
+        assert_in_range(least_budget(60, dot), 64 * KIB, least_budget(6, dot) * 2);
+}
+
 static void overflow(const char *first, const char *second)
 {
     struct setup s;
@@ -770,6 +835,7 @@ int main(void)
         cmocka_unit_test(test_deadline_and_cancel),
         cmocka_unit_test(test_every_loop_is_checked),
         cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_many_parts),
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_one_service),
