@@ -4,8 +4,9 @@
  *     rows of a type ─► one sum per stack node ─► name tree ─► tree and function sections
  *
  * In a day's block the same for each quarter of the day where a node stands for sixteen entries: a
- * tree that saves less takes more bytes than it is worth. All of this is derived: whatever cannot be summed (a total beyond int64, a tree beyond
- * memory) is left out, and questions sum the rows. */
+ * tree that saves less takes more bytes than it is worth. All of this is derived: whatever cannot
+ * be summed (a total beyond int64, a tree beyond memory) is left out, and questions sum the rows.
+ */
 #include "store/block_writer_int.h"
 
 #include <errno.h>
