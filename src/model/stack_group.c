@@ -212,15 +212,21 @@ enum status stack_group_encode(const struct stack_group_row *rows, uint32_t n, u
 
 /* Reading */
 
+/* Of a row: from its first one on. A sample is one piece of memory, because where the next one goes
+ * is rarely in the cache. */
+struct places {
+    uint32_t first, next, end;
+};
+
 struct ungrouper {
     uint32_t n, n_rows, n_types, n_nodes;
     uint64_t n_runs;
     struct cursor nodes, counts, rows;
     uint64_t units[SAMPLE_TYPES_MAX];
     struct cursor factors[SAMPLE_TYPES_MAX], listed[SAMPLE_TYPES_MAX];
-    uint32_t *starts, *next; /* per row: its first place, the next one that is free */
-    uint32_t *node_of;       /* by place */
-    uint64_t *values[SAMPLE_TYPES_MAX];
+    struct places *places; /* per row */
+    uint32_t width;
+    uint64_t *samples; /* by place `width` numbers: the node, the value of each type */
 };
 
 static enum status bad(struct error *err)
@@ -249,33 +255,27 @@ static bool read_columns(struct ungrouper *u, struct cursor *in)
 
 static bool make_places(struct ungrouper *u, const uint32_t *n_samples, struct arena *scratch)
 {
-    u->starts = ARENA_ARRAY(scratch, uint32_t, u->n_rows + (size_t)1);
-    u->next = ARENA_ARRAY(scratch, uint32_t, u->n_rows);
-    u->node_of = ARENA_ARRAY(scratch, uint32_t, u->n);
-    for (uint32_t k = 0; k < u->n_types; k++)
-        u->values[k] = u->units[k] ? ARENA_ARRAY(scratch, uint64_t, u->n)
-                                   : ARENA_ZARRAY(scratch, uint64_t, u->n);
+    u->width = 1 + u->n_types;
+    u->places = ARENA_ARRAY(scratch, struct places, u->n_rows);
+    u->samples = ARENA_ARRAY(scratch, uint64_t, u->n * (size_t)u->width);
     if (scratch->full)
         return false;
-    u->starts[0] = 0;
-    for (uint32_t i = 0; i < u->n_rows; i++) {
-        u->next[i] = u->starts[i];
-        u->starts[i + 1] = u->starts[i] + n_samples[i];
-    }
+    for (uint32_t i = 0, at = 0; i < u->n_rows; at += n_samples[i++])
+        u->places[i] = (struct places){at, at, at + n_samples[i]};
     return true;
 }
 
 /* The values of one sample; false: one leaves 64 bits. */
-static inline bool read_values(struct ungrouper *u, const uint64_t *factors, uint32_t place)
+static inline bool read_values(struct ungrouper *u, const uint64_t *factors, uint64_t *values)
 {
     uint64_t base = 1;
-    for (uint32_t k = 0; k < u->n_types; base = u->values[k++][place]) {
-        if (!u->units[k])
-            continue;
-        if (!factors[k])
-            u->values[k][place] = cursor_uvarint(&u->listed[k]);
-        else if (__builtin_mul_overflow(factors[k], base, &u->values[k][place]))
-            return false;
+    for (uint32_t k = 0; k < u->n_types; base = values[k++]) {
+        if (factors[k]) {
+            if (__builtin_mul_overflow(factors[k], base, &values[k]))
+                return false;
+        } else {
+            values[k] = u->units[k] ? cursor_uvarint(&u->listed[k]) : 0;
+        }
     }
     return true;
 }
@@ -291,11 +291,14 @@ static bool read_run(struct ungrouper *u, uint32_t node, uint32_t *left)
         factors[k] = u->units[k] ? cursor_uvarint(&u->factors[k]) : 0;
     for (uint64_t i = 0; i <= count; i++, row++) {
         uint64_t step = cursor_uvarint(&u->rows);
-        if (step >= u->n_rows || (row += step) >= u->n_rows || u->next[row] == u->starts[row + 1])
+        if (step >= u->n_rows || (row += step) >= u->n_rows)
             return false;
-        uint32_t place = u->next[row]++;
-        u->node_of[place] = node;
-        if (!read_values(u, factors, place))
+        struct places *at = &u->places[row];
+        if (at->next == at->end)
+            return false;
+        uint64_t *sample = u->samples + (size_t)at->next++ * u->width;
+        sample[0] = node;
+        if (!read_values(u, factors, sample + 1))
             return false;
     }
     return true;
@@ -322,20 +325,32 @@ static bool read_runs(struct ungrouper *u)
     return ok;
 }
 
+/* Room for the whole row is made once: a call per number would cost as much as all else. */
 static void put_row(const struct ungrouper *u, uint32_t row, struct buf *out)
 {
-    uint32_t first = u->starts[row], end = u->starts[row + 1];
-    buf_uvarint(out, end - first);
+    enum { NODE_BYTES = 5 };
+    uint32_t n = u->places[row].end - u->places[row].first;
+    const uint64_t *v = u->samples + (size_t)u->places[row].first * u->width,
+                   *end = v + (size_t)n * u->width;
+    size_t each = NODE_BYTES + u->n_types * (size_t)VARINT_MAX;
+    if (!buf_reserve(out, (n + (size_t)4) * each))
+        return;
+    buf_uvarint(out, n);
     buf_uvarint(out, (uint64_t)u->n_types << 2);
     struct samples_column c = samples_column_begin(out);
-    for (uint32_t i = first, last = 0; i < end; last = u->node_of[i++])
-        buf_uvarint(out, u->node_of[i] - last);
+    uint8_t *p = (uint8_t *)out->p + out->n;
+    uint64_t last = 0;
+    for (const uint64_t *at = v; at < end; last = *at, at += u->width)
+        p += varint_put(p, *at - last);
+    out->n = (size_t)(p - (uint8_t *)out->p);
     samples_column_end(out, c);
     for (uint32_t k = 0; k < u->n_types; k++) {
         buf_uvarint(out, u->units[k]);
         c = samples_column_begin(out);
-        for (uint32_t i = first; i < end; i++)
-            buf_uvarint(out, u->values[k][i]);
+        p = (uint8_t *)out->p + out->n;
+        for (const uint64_t *at = v; at < end; at += u->width)
+            p += varint_put(p, at[1 + k]);
+        out->n = (size_t)(p - (uint8_t *)out->p);
         samples_column_end(out, c);
     }
 }
