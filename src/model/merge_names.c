@@ -3,6 +3,9 @@
  *     id of a source ─► number in the pool of all blocks ─► name          mostly
  *                    └► text ─► hash ─► compare ─────────► name          the first time
  *
+ * A number says at once whether another source had the name. The first time that a name of a chunk
+ * is asked for, all numbers of the chunk are gone through, as most will be wanted.
+ *
  * Texts are views of what the sources hold; only a name of a node that is kept is copied into the
  * trees. Numbers are remembered in a table of fixed size by their lowest bits: one that was pushed
  * out by another is looked up by its text again. One thread. */
@@ -62,23 +65,56 @@ enum status merge_names_add(
     return add_new(n, text, hash, ret_name, err);
 }
 
-enum status merge_names_find(struct merge_names *n, const struct tree_source *s, uint32_t id,
-    uint32_t *ret_name, struct error *err)
+static struct merge_number *known_of(const struct merge_names *n, uint32_t number)
+{
+    return &n->numbers[number % NUMBERS];
+}
+
+/* What other sources had of the chunk. */
+static void take_known(const struct merge_names *n, const struct rollup_names_head *h,
+    uint32_t chunk, const uint32_t *numbers, uint32_t *names)
+{
+    uint32_t *at = names + h->first_ids[chunk];
+    for (uint32_t i = 0, end = rollup_names_of_chunk(h, chunk); i < end; i++) {
+        const struct merge_number *known = known_of(n, numbers[i]);
+        if (known->number == numbers[i] && numbers[i])
+            at[i] = known->name + 1;
+    }
+}
+
+static enum status find_by_text(struct merge_names *n, const struct tree_source *s,
+    struct merge_ids *ids, uint32_t id, struct error *err)
 {
     struct str text;
-    uint32_t number = n->numbers && !s->flat ? rollup_name_number(s->names, id) : 0;
-    struct merge_number *known = number ? &n->numbers[number % NUMBERS] : NULL;
-    if (known && known->number == number) {
-        *ret_name = known->name;
-        return ST_OK;
-    }
+    uint32_t name = 0;
     if (s->flat)
         text = s->texts->texts.v[id];
     else
         TRY(rollup_name(s->names, id, &text, err));
-    TRY(merge_names_add(n, text, ret_name, err));
-    if (known)
-        *known = (struct merge_number){number, *ret_name};
+    TRY(merge_names_add(n, text, &name, err));
+    ids->names[id] = name + 1;
+    return ST_OK;
+}
+
+enum status merge_names_find(struct merge_names *n, const struct tree_source *s,
+    struct merge_ids *ids, uint32_t id, struct error *err)
+{
+    uint32_t chunk = 0;
+    bool numbered = n->numbers && !s->flat;
+    const uint32_t *numbers = numbered ? rollup_name_numbers(s->names, id, &chunk) : NULL;
+    if (!numbers)
+        return find_by_text(n, s, ids, id, err);
+    if (!ids->looked[chunk])
+        take_known(n, &s->names->head, chunk, numbers, ids->names);
+    ids->looked[chunk] = true;
+    uint32_t number = numbers[id - s->names->head.first_ids[chunk]];
+    struct merge_number *known = known_of(n, number);
+    if (number && known->number == number)
+        ids->names[id] = known->name + 1;
+    if (ids->names[id] == 0)
+        TRY(find_by_text(n, s, ids, id, err));
+    if (number)
+        *known = (struct merge_number){number, ids->names[id] - 1};
     return ST_OK;
 }
 

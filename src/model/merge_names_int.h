@@ -11,7 +11,7 @@ struct merge_name {
     uint32_t in_trees; /* its id there, MERGE_NONE as long as no node has it */
 };
 
-/* What the number of rollup_name_number stands for. */
+/* What the number of rollup_name_numbers stands for. */
 struct merge_number {
     uint32_t number; /* 0: empty */
     uint32_t name;
@@ -38,9 +38,15 @@ enum status merge_names_number(struct merge_names *n, struct error *err);
 /* A new id when the text is new: ids are 0, 1, … */
 enum status merge_names_add(
     struct merge_names *n, struct str text, uint32_t *ret_name, struct error *err);
-/* The name that has the id in a source. */
-enum status merge_names_find(struct merge_names *n, const struct tree_source *s, uint32_t id,
-    uint32_t *ret_name, struct error *err);
+/* Of the names of a source: id there → name plus one, 0 as long as it is not known; of each chunk
+ * whether its numbers were looked at. */
+struct merge_ids {
+    uint32_t *names;
+    bool *looked;
+};
+/* Makes the name of an id of a source known, and those of its chunk that cost nothing. */
+enum status merge_names_find(struct merge_names *n, const struct tree_source *s,
+    struct merge_ids *ids, uint32_t id, struct error *err);
 /* The id that a name has in all trees, from now on. */
 enum status merge_names_in_trees(
     struct merge_names *n, uint32_t name, uint32_t *ret_id, struct error *err);

@@ -116,8 +116,9 @@ enum status rollup_names_reader_init(struct rollup_names_reader *r,
 enum status rollup_name(
     struct rollup_names_reader *r, uint32_t id, struct str *ret_text, struct error *err);
 
-/* The number of a name that is there, or 0. */
-uint32_t rollup_name_number(const struct rollup_names_reader *r, uint32_t id);
+/* The numbers of all names of the chunk that has the id, which is there; or NULL. */
+const uint32_t *rollup_name_numbers(
+    const struct rollup_names_reader *r, uint32_t id, uint32_t *ret_chunk);
 static inline uint32_t rollup_names_of_chunk(const struct rollup_names_head *h, uint32_t i)
 {
     return (i + 1 < h->chunks.n_chunks ? h->first_ids[i + 1] : h->n_names) - h->first_ids[i];
@@ -162,6 +163,8 @@ static inline uint32_t rollup_root(const struct rollup_reader *r)
 {
     return r->head.n_nodes ? ROLLUP_ROOT : ROLLUP_LEAF;
 }
+/* Fetches the begin of a group that will be read soon, if its chunk is there. */
+void rollup_prefetch_group(const struct rollup_reader *r, uint32_t ref);
 /* Reads the group at `ref`, whose node has `total` (of the root: head.total). Every ref it gives is
  * larger than its own, so following refs ends; a tree made to share groups is for the caller to
  * stop, who should not read more than head.n_nodes children in all. */

@@ -153,13 +153,12 @@ static enum status load_names(struct rollup_names_reader *r, uint32_t i, struct 
     return ST_OK;
 }
 
-uint32_t rollup_name_number(const struct rollup_names_reader *r, uint32_t id)
+const uint32_t *rollup_name_numbers(
+    const struct rollup_names_reader *r, uint32_t id, uint32_t *ret_chunk)
 {
-    if (!r->numbers || id >= r->head.n_names)
-        return 0;
-    uint32_t i = place_of(r->head.first_ids, r->head.chunks.n_chunks, id);
-    const uint32_t *numbers = r->numbers(r->numbers_ctx, i);
-    return numbers ? numbers[id - r->head.first_ids[i]] : 0;
+    ASSERT(id < r->head.n_names);
+    *ret_chunk = place_of(r->head.first_ids, r->head.chunks.n_chunks, id);
+    return r->numbers ? r->numbers(r->numbers_ctx, *ret_chunk) : NULL;
 }
 
 enum status rollup_name(
@@ -188,6 +187,25 @@ enum status rollup_reader_init(struct rollup_reader *r, const struct rollup_head
     return ST_OK;
 }
 
+/* Of a ref within the stream. */
+static uint32_t chunk_of(const struct rollup_reader *r, uint32_t ref)
+{
+    const struct rollup_chunks *chunks = &r->head.chunks;
+    uint32_t i = r->last_chunk;
+    if (ref < chunks->starts[i] || ref - chunks->starts[i] >= rollup_chunk_size(chunks, i))
+        i = place_of(chunks->starts, chunks->n_chunks, ref);
+    return i;
+}
+
+void rollup_prefetch_group(const struct rollup_reader *r, uint32_t ref)
+{
+    if (ref >= r->head.chunks.n_bytes)
+        return;
+    uint32_t i = chunk_of(r, ref);
+    if (r->bytes[i].p)
+        __builtin_prefetch(r->bytes[i].p + (ref - r->head.chunks.starts[i]));
+}
+
 /* What stands from `ref` to the end of its chunk, and where that is. */
 static enum status find_group(struct rollup_reader *r, uint32_t ref, struct cursor *ret_cursor,
     uint32_t *ret_end, struct error *err)
@@ -195,9 +213,7 @@ static enum status find_group(struct rollup_reader *r, uint32_t ref, struct curs
     const struct rollup_chunks *chunks = &r->head.chunks;
     if (ref >= chunks->n_bytes)
         DAMAGED(err, "a group lies behind the end");
-    uint32_t i = r->last_chunk;
-    if (ref < chunks->starts[i] || ref - chunks->starts[i] >= rollup_chunk_size(chunks, i))
-        i = place_of(chunks->starts, chunks->n_chunks, ref);
+    uint32_t i = chunk_of(r, ref);
     if (!r->bytes[i].p)
         TRY(load_chunk(chunks, r->chunk, r->ctx, i, &r->bytes[i], err));
     r->last_chunk = i;

@@ -1,13 +1,13 @@
 /* The best-first merge: see tree_merge.h for what it gives and why that is enough.
  *
  * A merged node has its totals and the list of its occurrences: where its children are in each of
- * the sources that have any. Opening it reads these groups one after the other; children meet in
+ * the sources that have any. Opening it reads these groups into one batch; children meet in
  * `slots`, an array by name that a round number clears. The budget-th largest total so far bounds
  * the final one from below: a child that stays under it is never drawn and never opened, so only
  * what it has is added to the rest of its parent; the others become merged nodes and nodes of the
  * trees. Of a hundred children that are read some five are kept.
  *
- *     heap ── largest total ──→ node ── occurrences ──→ groups, source by source
+ *     heap ── largest total ──→ node ── occurrences ──→ batch of children, by source
  *      ↑                         ↑                            │ source's name id → our name id
  *      │                        rest                          │
  *      └──── those kept ←────────┴──── children ←─ slots[name]┘
@@ -33,7 +33,14 @@ _Static_assert(NONE == ROLLUP_LEAF, "a leaf of a roll-up has no occurrence");
 struct occurrence {
     int64_t total;
     uint32_t source, ref; /* of the group; of a tree in memory: the node */
-    uint32_t next;        /* or NONE; of one that was just found: the child it is of */
+    uint32_t next;        /* or NONE */
+};
+
+/* A child in one source, as it was read. */
+struct entry {
+    int64_t total;
+    uint32_t source, ref; /* NONE for a leaf */
+    uint32_t name;        /* id of the source; then our name id */
 };
 
 /* A child of the opening. */
@@ -63,7 +70,7 @@ struct candidate {
 
 /* What is known of a source beside its description. */
 struct source_state {
-    uint32_t *names; /* id there → our name id plus one, 0 as long as nobody asked */
+    struct merge_ids ids;
     uint32_t n_names;
     uint32_t left; /* children it may still give */
     unsigned side;
@@ -98,9 +105,9 @@ struct merge {
         uint32_t n, cap;
     } occurrences;
     struct {
-        struct occurrence *v;
+        struct entry *v;
         uint32_t n, cap;
-    } found; /* of the opening's children */
+    } batch; /* of the opening */
     struct {
         struct candidate *v;
         uint32_t n, cap;
@@ -132,11 +139,10 @@ static enum status add_slots(struct merge *m, struct error *err)
     return ST_OK;
 }
 
-static enum status look_up_name(
-    struct merge *m, uint32_t source, uint32_t id, uint32_t *ret_name, struct error *err)
+static enum status look_up_name(struct merge *m, const struct entry *e, struct error *err)
 {
-    TRY(merge_names_find(&m->names, &m->sources[source], id, ret_name, err));
-    m->states[source].names[id] = *ret_name + 1;
+    struct merge_ids *ids = &m->states[e->source].ids;
+    TRY(merge_names_find(&m->names, &m->sources[e->source], ids, e->name, err));
     return add_slots(m, err);
 }
 
@@ -159,44 +165,43 @@ static bool add_occurrence(struct merge *m, uint32_t node, struct occurrence o)
     return true;
 }
 
-/* Room for what n more entries of a group may make. */
-static bool reserve(struct merge *m, uint32_t n)
+/* The child that an entry is of takes the place of its name. There is room. */
+static inline void add_entry(struct merge *m, struct entry *e)
 {
-    while (UNLIKELY(m->children.cap - m->children.n < n)) {
-        struct child *v = arena_vec_grow(
-            m->arena, m->children.v, m->children.n, &m->children.cap, sizeof *v);
-        if (!v)
-            return false;
-        m->children.v = v;
-    }
-    while (UNLIKELY(m->found.cap - m->found.n < n)) {
-        struct occurrence *v = arena_vec_grow(
-            m->arena, m->found.v, m->found.n, &m->found.cap, sizeof *v);
-        if (!v)
-            return false;
-        m->found.v = v;
-    }
-    return true;
-}
-
-/* A child in one source: what it has, and where its children are (NONE: a leaf). There is room. */
-static inline enum status add_child(
-    struct merge *m, uint32_t source, uint32_t id, int64_t total, uint32_t ref, struct error *err)
-{
-    const struct source_state *st = &m->states[source];
-    uint32_t name = st->names[id] - 1;
-    if (UNLIKELY(name == NONE))
-        TRY(look_up_name(m, source, id, &name, err));
-    struct slot *slot = &m->slots.v[name];
+    struct slot *slot = &m->slots.v[e->name];
+    unsigned side = m->states[e->source].side;
     if (slot->round != m->round) {
         *slot = (struct slot){m->round, m->children.n};
-        m->children.v[m->children.n++] = (struct child){.name = name};
+        m->children.v[m->children.n++] = (struct child){.name = e->name};
     }
     struct child *child = &m->children.v[slot->child];
-    child->total[st->side] += total;
-    child->sides |= 1u << st->side;
-    if (ref != NONE)
-        m->found.v[m->found.n++] = (struct occurrence){total, source, ref, slot->child};
+    child->total[side] += e->total;
+    child->sides |= 1u << side;
+    e->name = slot->child;
+}
+
+/* Adds the batch up by name. What misses the cache costs more than all the rest, unless many do so
+ * at a time: so the places of names were fetched when the batch was read, and here those of slots,
+ * before the first is needed. */
+static enum status add_up(struct merge *m, struct error *err)
+{
+    for (uint32_t k = 0; k < m->batch.n; k++) {
+        struct entry *e = &m->batch.v[k];
+        const uint32_t *name = &m->states[e->source].ids.names[e->name];
+        if (UNLIKELY(*name == 0))
+            TRY(look_up_name(m, e, err));
+        e->name = *name - 1;
+        __builtin_prefetch(&m->slots.v[e->name]);
+    }
+    m->children.n = 0;
+    while (UNLIKELY(m->children.cap < m->batch.n)) {
+        struct child *v = arena_vec_grow(m->arena, NULL, 0, &m->children.cap, sizeof *v);
+        if (!v)
+            return merge_no_memory(err);
+        m->children.v = v;
+    }
+    for (uint32_t k = 0; k < m->batch.n; k++)
+        add_entry(m, &m->batch.v[k]);
     return ST_OK;
 }
 
@@ -223,8 +228,20 @@ static enum status keep_child(
     return ST_OK;
 }
 
-/* The places of names are fetched first: what misses the cache there costs more than all the rest,
- * unless many do so at a time. */
+/* Room for n more entries in the batch; NULL without memory. */
+static struct entry *batch_reserve(struct merge *m, uint32_t n)
+{
+    while (UNLIKELY(m->batch.cap - m->batch.n < n)) {
+        struct entry *v = arena_vec_grow(
+            m->arena, m->batch.v, m->batch.n, &m->batch.cap, sizeof *v);
+        if (!v)
+            return NULL;
+        m->batch.v = v;
+    }
+    m->batch.n += n;
+    return m->batch.v + (m->batch.n - n);
+}
+
 static enum status collect_rollup(
     struct merge *m, const struct occurrence *at, int64_t *ret_self, struct error *err)
 {
@@ -233,17 +250,16 @@ static enum status collect_rollup(
     TRY(rollup_read_group(m->sources[at->source].rollup, at->ref, at->total, &g, err));
     if (g.n > st->left)
         FAIL(err, ST_DATA_LOSS, "damaged roll-up: more nodes than its head says");
-    if (!reserve(m, g.n))
-        return merge_no_memory(err);
     st->left -= g.n;
-    m->entries += g.n;
-    for (uint32_t i = 0; i < g.n; i++) {
-        if (UNLIKELY(g.v[i].name >= st->n_names))
+    struct entry *e = batch_reserve(m, g.n);
+    if (!e)
+        return merge_no_memory(err);
+    for (const struct rollup_child *c = g.v, *end = g.v + g.n; c < end; c++, e++) {
+        if (UNLIKELY(c->name >= st->n_names))
             FAIL(err, ST_DATA_LOSS, "damaged roll-up: a name is not in the dictionary");
-        __builtin_prefetch(&st->names[g.v[i].name]);
+        __builtin_prefetch(&st->ids.names[c->name]);
+        *e = (struct entry){c->total, at->source, c->ref, c->name};
     }
-    for (const struct rollup_child *c = g.v, *end = g.v + g.n; c < end; c++)
-        TRY(add_child(m, at->source, c->name, c->total, c->ref, err));
     *ret_self = g.self;
     return ST_OK;
 }
@@ -254,14 +270,25 @@ static enum status collect_flat(
     const struct flat_node *v = m->sources[at->source].flat->v;
     *ret_self = at->total;
     for (uint32_t i = v[at->ref].first_child; i; i = v[i].next) {
-        uint32_t ref = v[i].first_child ? i : NONE;
-        if (!reserve(m, 1))
+        struct entry *e = batch_reserve(m, 1);
+        if (!e)
             return merge_no_memory(err);
-        TRY(add_child(m, at->source, v[i].name, v[i].total, ref, err));
+        __builtin_prefetch(&m->states[at->source].ids.names[v[i].name]);
+        *e = (struct entry){v[i].total, at->source, v[i].first_child ? i : NONE, v[i].name};
         *ret_self -= v[i].total;
-        m->entries++;
     }
     return ST_OK;
+}
+
+/* While one group is read the begin of the next one is on its way. */
+static void prefetch_group(const struct merge *m, uint32_t at)
+{
+    if (at == NONE)
+        return;
+    const struct occurrence *o = &m->occurrences.v[at];
+    const struct tree_source *s = &m->sources[o->source];
+    if (s->rollup)
+        rollup_prefetch_group(s->rollup, o->ref);
 }
 
 static enum status check_alive(struct merge *m, struct error *err)
@@ -274,14 +301,14 @@ static enum status check_alive(struct merge *m, struct error *err)
  * far, what they have. */
 static enum status collect_children(struct merge *m, uint32_t i, struct error *err)
 {
-    m->found.n = m->children.n = 0;
-    m->round++;
+    m->batch.n = 0;
     while (m->nodes.v[i].occurrences != NONE) {
         uint32_t at = m->nodes.v[i].occurrences;
         struct occurrence o = m->occurrences.v[at];
         m->nodes.v[i].occurrences = o.next;
         m->occurrences.v[at].next = m->free;
         m->free = at;
+        prefetch_group(m, o.next);
         int64_t self = 0;
         bool flat = m->sources[o.source].flat != NULL;
         TRY(flat ? collect_flat(m, &o, &self, err) : collect_rollup(m, &o, &self, err));
@@ -289,8 +316,6 @@ static enum status collect_children(struct merge *m, uint32_t i, struct error *e
             FAIL(err, ST_DATA_LOSS, "damaged roll-up: the root has a self");
         unsigned side = m->sources[o.source].side;
         m->trees[side].nodes[m->nodes.v[i].node[side]].self -= o.total - self;
-        if (UNLIKELY(m->entries >= ALIVE_EVERY))
-            TRY(check_alive(m, err));
     }
     return ST_OK;
 }
@@ -359,13 +384,19 @@ static enum status keep_children(struct merge *m, uint32_t parent, struct error 
 static enum status open_node(struct merge *m, uint32_t i, struct error *err)
 {
     TRY(collect_children(m, i, err));
+    m->round++;
+    TRY(add_up(m, err));
+    m->entries += m->batch.n;
+    if (UNLIKELY(m->entries >= ALIVE_EVERY))
+        TRY(check_alive(m, err));
     for (uint32_t k = 0; k < m->children.n; k++)
         note_key(m, key_of(m->children.v[k].total));
     TRY(keep_children(m, i, err));
-    for (uint32_t k = 0; k < m->found.n; k++) {
-        const struct occurrence *o = &m->found.v[k];
-        uint32_t node = m->children.v[o->next].sides;
-        if (node != NONE && !add_occurrence(m, node, *o))
+    for (uint32_t k = 0; k < m->batch.n; k++) {
+        const struct entry *e = &m->batch.v[k];
+        uint32_t node = e->ref != NONE ? m->children.v[e->name].sides : NONE;
+        struct occurrence o = {e->total, e->source, e->ref, NONE};
+        if (node != NONE && !add_occurrence(m, node, o))
             return merge_no_memory(err);
     }
     return ST_OK;
@@ -444,13 +475,14 @@ static enum status start_names(struct merge *m, uint32_t i, struct error *err)
     struct source_state *st = &m->states[i];
     const struct tree_source *last = i > 0 ? s - 1 : NULL;
     if (last && s->names == last->names && s->texts == last->texts) {
-        st->names = m->states[i - 1].names;
+        st->ids = m->states[i - 1].ids;
         st->n_names = m->states[i - 1].n_names;
         return ST_OK;
     }
     st->n_names = s->flat ? s->texts->texts.n : s->names->head.n_names;
-    st->names = ARENA_ZARRAY(m->arena, uint32_t, st->n_names);
-    return st->names ? ST_OK : merge_no_memory(err);
+    st->ids.names = ARENA_ZARRAY(m->arena, uint32_t, st->n_names);
+    st->ids.looked = ARENA_ZARRAY(m->arena, bool, s->flat ? 0 : s->names->head.chunks.n_chunks);
+    return st->ids.names && st->ids.looked ? ST_OK : merge_no_memory(err);
 }
 
 static enum status start_source(struct merge *m, uint32_t i, struct error *err)
