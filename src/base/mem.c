@@ -35,3 +35,10 @@ void mem_trim(void)
 {
     malloc_trim(0);
 }
+
+void mem_keep(void)
+{
+    enum { KEEP_BYTES = 32 << 20, OWN_MAPPING_BYTES = 16 << 20 };
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+    mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
+}

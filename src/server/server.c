@@ -352,6 +352,7 @@ int server_main(int argc, char **argv)
     int code = 0;
     enum log_level level = LOG_INFO;
     hash_seed_init();
+    mem_keep();
     if (config_load(c, argc, argv, &code, &err) != ST_OK) {
         fprintf(stderr, "%s\n", err.msg);
     } else if (print_info(c)) {
