@@ -1,5 +1,7 @@
 /* See metrics.h. One lock guards all cells: it is taken a few times per request, never per sample.
- * Cells are found by a linear walk of short per-family lists hashed on the label values. */
+ * Cells are found by a linear walk of short per-family lists hashed on the label values. These come
+ * from clients, also before they are checked: long ones are clipped, and one that is not UTF-8, for
+ * which a reader would refuse all of the text, is made so. */
 #include "base/metrics.h"
 
 #include <math.h>
@@ -8,8 +10,10 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "base/utf8.h"
 
 enum { METRIC_CELLS_MAX = 2000, LABELS_MAX = 4, BUCKETS_MAX = 16, BUCKET_HEADS = 64 };
+enum { VALUE_BYTES_MAX = 256 };
 
 struct cell {
     struct cell *next;
@@ -80,14 +84,28 @@ static struct cell *cell_new(const struct str *values, uint32_t n)
     return c;
 }
 
-/* Under the lock. */
-static struct cell *cell_locked(enum metric_id id, const struct str *values, bool create)
+/* At a character, if it is UTF-8. */
+static struct str clip(struct str s)
 {
+    size_t n = MIN(s.n, (size_t)VALUE_BYTES_MAX);
+    for (int i = 0; i < 3 && n < s.n && ((unsigned char)s.p[n] & 0xC0) == 0x80; i++)
+        n--;
+    return str_head(s, n);
+}
+
+/* Under the lock. */
+static struct cell *cell_locked(enum metric_id id, const struct str *labels, bool create)
+{
+    static const struct str other = STR("other");
     uint32_t n = label_count(families[id].labels);
+    struct str values[LABELS_MAX];
     uint64_t h = 0;
+    bool all_other = true;
     ASSERT(n <= LABELS_MAX);
     for (uint32_t i = 0; i < n; i++) {
-        ASSERT(values[i].p);
+        ASSERT(labels[i].p);
+        values[i] = clip(labels[i]);
+        all_other = all_other && str_eq(values[i], other);
         h = hash_u64(h, hash_str(values[i]));
     }
     struct cell **head = &all.heads[id][h % BUCKET_HEADS];
@@ -100,10 +118,8 @@ static struct cell *cell_locked(enum metric_id id, const struct str *values, boo
     }
     if (!create)
         return NULL;
-    static const struct str other[LABELS_MAX] = {
-        STR("other"), STR("other"), STR("other"), STR("other")};
-    if (all.cells[id] == METRIC_CELLS_MAX && values != other)
-        return cell_locked(id, other, true);
+    if (all.cells[id] >= METRIC_CELLS_MAX && !all_other)
+        return cell_locked(id, (const struct str[LABELS_MAX]){other, other, other, other}, true);
     struct cell *c = cell_new(values, n);
     c->next = *head;
     *head = c;
@@ -155,6 +171,23 @@ void metric_observe_(enum metric_id id, double v, const struct str *labels)
     mutex_unlock(&all.lock);
 }
 
+static void put_value(struct buf *out, struct str s)
+{
+    while (s.n) {
+        uint32_t cp = 0;
+        size_t n = utf8_decode(s, &cp);
+        if (n == 0)
+            buf_str(out, STR("\xEF\xBF\xBD"));
+        else if (cp == '\n')
+            buf_str(out, STR("\\n"));
+        else if (cp == '\\' || cp == '"')
+            buf_printf(out, "\\%c", (int)cp);
+        else
+            buf_add(out, s.p, n);
+        s = str_skip(s, MAX(n, (size_t)1));
+    }
+}
+
 static void put_labels(
     struct buf *out, const struct family *f, const struct cell *c, const char *extra)
 {
@@ -163,15 +196,7 @@ static void put_labels(
     const char *sep = "{";
     for (uint32_t i = 0; str_split_next(&it, ',', &name); i++) {
         buf_printf(out, "%s%.*s=\"", sep, STR_ARG(name));
-        for (size_t k = 0; k < c->values[i].n; k++) {
-            char ch = c->values[i].p[k];
-            if (ch == '\\' || ch == '"')
-                buf_byte(out, '\\');
-            if (ch == '\n')
-                buf_str(out, STR("\\n"));
-            else
-                buf_byte(out, (uint8_t)ch);
-        }
+        put_value(out, c->values[i]);
         buf_byte(out, '"');
         sep = ",";
     }
@@ -219,6 +244,35 @@ static void put_histogram(struct buf *out, uint32_t id, const struct cell *c)
 
 static const char *const type_names[] = {"counter", "gauge", "histogram"};
 
+static const struct {
+    const char *name;
+    enum metric_id of;
+    enum metric_part part;
+} aliases[] = {
+#define A(name, id, part) {name, M_##id, part},
+    METRIC_ALIASES(A)
+#undef A
+};
+
+/* Under the lock. */
+static void put_aliases(struct buf *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(aliases); i++) {
+        enum metric_id id = aliases[i].of;
+        double v = 0;
+        if (!all.cells[id])
+            continue;
+        for (uint32_t h = 0; h < BUCKET_HEADS; h++)
+            for (const struct cell *c = all.heads[id][h]; c; c = c->next)
+                v += aliases[i].part == METRIC_SUM ? c->sum : (double)c->count;
+        bool gauge = families[id].type == METRIC_GAUGE;
+        buf_printf(out, "# HELP %s Sum of %s.\n# TYPE %s %s\n%s", aliases[i].name,
+            families[id].name, aliases[i].name, type_names[gauge ? METRIC_GAUGE : METRIC_COUNTER],
+            aliases[i].name);
+        put_number(out, v);
+    }
+}
+
 void metrics_render(struct buf *out)
 {
     lock();
@@ -240,5 +294,6 @@ void metrics_render(struct buf *out)
             }
         }
     }
+    put_aliases(out);
     mutex_unlock(&all.lock);
 }

@@ -31,6 +31,7 @@ void metric_set_(enum metric_id id, double v, const struct str *labels);
 void metric_observe_(enum metric_id id, double v, const struct str *labels);
 double metric_get_(enum metric_id id, const struct str *labels); /* 0 when never set */
 
+/* Label values are clipped at 256 bytes; what is not UTF-8 is rendered as U+FFFD. */
 void metrics_render(struct buf *out);
 
 #endif

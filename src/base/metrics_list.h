@@ -114,6 +114,12 @@
         "Blocks that left: merged into another one, or removed by retention.")                     \
     X(DISK_FREE, METRIC_GAUGE, "everflame_disk_free_bytes", "", "",                                \
         "Free bytes below the data directory.")                                                    \
+    X(STORAGE_USED, METRIC_GAUGE, "pyroscope_storage_used_bytes", "", "",                          \
+        "Bytes in use on the file system of the data directory, whoever's they are.")              \
+    X(STORAGE_TOTAL, METRIC_GAUGE, "pyroscope_storage_total_bytes", "", "",                        \
+        "Size of that file system.")                                                               \
+    X(WAL_DISK_BYTES, METRIC_GAUGE, "pyroscope_ingester_wal_disk_usage_bytes", "", "",             \
+        "Bytes of the write-ahead log.")                                                           \
     X(STORAGE_BYTES, METRIC_GAUGE, "everflame_storage_bytes", "kind", "",                          \
         "Bytes of files below the data directory, by kind; together all of them.")                 \
     X(STORAGE_FILES, METRIC_GAUGE, "everflame_storage_files", "kind", "",                          \
@@ -148,5 +154,27 @@
     X(PROCESS_FDS_MAX, METRIC_GAUGE, "process_max_fds", "", "", "Most file descriptors.")          \
     X(PROCESS_START, METRIC_GAUGE, "process_start_time_seconds", "", "",                           \
         "Start, seconds since the epoch.")
+
+/* Names that dashboards know for what is counted above: the sum over all labels (of a histogram the
+ * sum or the count of what was observed). */
+enum metric_part { METRIC_SUM, METRIC_OBSERVED };
+#define METRIC_ALIASES(A)                                                             \
+    A("pyroscope_ingestion_received_bytes_total", RECEIVED_COMPRESSED, METRIC_SUM)    \
+    A("pyroscope_ingestion_attempted_profiles_total", PROFILES_RECEIVED, METRIC_SUM)  \
+    A("pyroscope_ingestion_received_profiles_total", PROFILES_STORED, METRIC_SUM)     \
+    A("pyroscope_ingestion_errors_total", DISCARDED_SAMPLES, METRIC_SUM)              \
+    A("pyroscope_ingester_ingested_sample_count", SAMPLES_STORED, METRIC_SUM)         \
+    A("pyroscope_ingester_active_series", HEAD_SERIES, METRIC_SUM)                    \
+    A("pyroscope_tsdb_active_series", HEAD_SERIES, METRIC_SUM)                        \
+    A("pyroscope_tsdb_head_series", HEAD_SERIES, METRIC_SUM)                          \
+    A("pyroscope_head_profiles", HEAD_PROFILES, METRIC_SUM)                           \
+    A("pyroscope_tsdb_head_samples_appended_total", SAMPLES_STORED, METRIC_SUM)       \
+    A("pyroscope_tsdb_compactions_total", COMPACTIONS, METRIC_SUM)                    \
+    A("pyroscope_tsdb_blocks_loaded", BLOCKS, METRIC_SUM)                             \
+    A("pyroscope_distributor_bytes_received_total", RECEIVED_COMPRESSED, METRIC_SUM)  \
+    A("pyroscope_distributor_received_bytes_total", RECEIVED_COMPRESSED, METRIC_SUM)  \
+    A("pyroscope_distributor_received_profiles_total", PROFILES_RECEIVED, METRIC_SUM) \
+    A("pyroscope_query_total", QUERY_SECONDS, METRIC_OBSERVED)                        \
+    A("pyroscope_query_frontend_queries_total", QUERY_SECONDS, METRIC_OBSERVED)
 
 #endif

@@ -61,8 +61,11 @@ static enum status run_cut(struct store *s, const char *reason, struct error *er
 static void gauges(struct store *s)
 {
     uint64_t free_bytes = 0, total = 0;
-    if (s->fs->space(s->fs, s->dir, &free_bytes, &total) == 0)
+    if (s->fs->space(s->fs, s->dir, &free_bytes, &total) == 0) {
         metric_set(M_DISK_FREE, (double)free_bytes);
+        metric_set(M_STORAGE_USED, (double)(total - MIN(free_bytes, total)));
+        metric_set(M_STORAGE_TOTAL, (double)total);
+    }
     metric_set(M_HEAD_BYTES_LIMIT, (double)s->cfg.head_bytes_max);
     mutex_lock(&s->view_lock);
     metric_set(M_BLOCKS, s->n_blocks);

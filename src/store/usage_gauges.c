@@ -62,6 +62,7 @@ static void set_files(const struct usage *u)
         bytes += u->files[i].bytes;
     }
     metric_set(M_STORAGE_DISK_BYTES, (double)bytes);
+    metric_set(M_WAL_DISK_BYTES, (double)u->files[USAGE_LOG].bytes);
 }
 
 static void set_forecast(const struct usage_forecast *f)

@@ -211,6 +211,39 @@ def pipeline(build):
                         one_fault(s, fault, transport)
                 nobody(s, transport)
             calls(s)
+            dirty_names(s)
+
+
+def dirty_names(s):
+    """What clients call their services does not break the pages that show it."""
+    now = time.time_ns()
+    for service in (b"\xff\xfe\x80\"\n\\", b"x" * 10**6, "ü".encode() * 10**5):
+        for name in (b"process_cpu", service):
+            body = push_body(as_pprof(now), (("service_name", service), ("__name__", name)))
+            check("a dirty name is refused", not send(s, "connect", "dirty", body=body))
+    text = s.request("GET", "/metrics")[2]
+    check("metrics are UTF-8", text.decode(errors="replace").encode() == text)
+    longest = max(len(line) for line in text.split(b"\n"))
+    check("and lines are short", longest < 2000, longest)
+    check("metrics are lines", all(re.match(r'(#|\w+(\{(\w+="([^"\\\n]|\\["\\n])*",?)*\})? \S+$|$)', line)
+                                   for line in text.decode(errors="replace").split("\n")))
+    check("refusals are JSON", len(refusals(s, "dirty")) >= 3, refusals(s, "dirty"))
+
+
+def aliases(build):
+    """Names that dashboards know say the same."""
+    with Server(build, ["-auth.multitenancy-enabled=true"]) as s:
+        for tenant in ("a", "b"):
+            check("upload of " + tenant, send(s, "connect", tenant))
+        send(s, "connect", "a", garbage=True)
+        text = s.request("GET", "/metrics")[2].decode()
+        shown = dict(re.findall(r"^(pyroscope_\w+) (\S+)$", text, re.M))
+        for name, want in [("ingestion_received_profiles_total", 2), ("ingestion_attempted_profiles_total", 2),
+                           ("ingestion_errors_total", 1), ("distributor_received_profiles_total", 2),
+                           ("ingester_ingested_sample_count", 2), ("tsdb_head_samples_appended_total", 2)]:
+            check(name, float(shown.get("pyroscope_" + name, -1)) == want, shown.get("pyroscope_" + name))
+        used, total = (float(shown.get(f"pyroscope_storage_{x}_bytes", 0)) for x in ("used", "total"))
+        check("the file system", 0 < used <= total, (used, total))
 
 
 def calls(s):
@@ -367,6 +400,7 @@ def main():
     pipeline(build)
     by_http(build)
     no_budget(build)
+    aliases(build)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
