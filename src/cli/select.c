@@ -12,7 +12,7 @@
 #include "cli/units.h"
 #include "codec/json.h"
 #include "model/labels.h"
-#include "query/selector.h"
+#include "model/selector.h"
 
 enum { SELECTOR_TEXT_MAX = 512 * 1024, LIST_MAX = 20 };
 

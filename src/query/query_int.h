@@ -5,9 +5,9 @@
 #include "model/flamegraph.h"
 #include "model/labels.h"
 #include "model/profile_type.h"
+#include "model/selector.h"
 #include "model/tree_merge.h"
 #include "query/query.h"
-#include "query/selector.h"
 
 /* budget.c: deadline, memory, texts */
 

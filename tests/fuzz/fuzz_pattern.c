@@ -1,7 +1,7 @@
 /* Regular expressions: the first line is the pattern, the rest the text. Bounded time and memory;
  * the shortcut for words agrees with the engine, which is reached by a flag group around the
  * pattern. */
-#include "query/pattern.h"
+#include "model/pattern.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

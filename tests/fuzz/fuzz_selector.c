@@ -2,7 +2,7 @@
  * written back as text it parses to the same matchers. */
 #include "base/buf.h"
 #include "model/labels.h"
-#include "query/selector.h"
+#include "model/selector.h"
 
 static void put(const struct selector *sel, struct buf *out)
 {

@@ -1,7 +1,7 @@
 /* query/selector and query/pattern: every rule of the grammar and of matching, as tables. */
 #include "test.h"
 
-#include "query/selector.h"
+#include "model/selector.h"
 
 /* The matchers of a selector as text: name op value, joined by a blank. */
 static void show(const struct selector *sel, char *out, size_t size)

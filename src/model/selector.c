@@ -11,7 +11,7 @@
  *  1. every matcher in the list is complete: a regex matcher has its pattern.
  *  2. at most SELECTOR_MATCHERS_MAX matchers and SELECTOR_REGEXES_MAX compiled patterns.
  * Thread: the caller's. Failure: the place and what was expected; the list keeps what was read. */
-#include "query/selector.h"
+#include "model/selector.h"
 
 #include "base/utf8.h"
 

@@ -1,8 +1,8 @@
 /* A regular expression of a matcher or a frame filter: Go's syntax, RE2's guarantees.
  *
  * Words, and words separated by `|`, are compared and never compiled; so are `.*` and `.+`. */
-#ifndef QUERY_PATTERN_H
-#define QUERY_PATTERN_H
+#ifndef MODEL_PATTERN_H
+#define MODEL_PATTERN_H
 
 #include "base/arena.h"
 #include "base/status.h"

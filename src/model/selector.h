@@ -1,8 +1,8 @@
 /* Label selectors: `name{a="b",c=~"d.*"}` to a list of matchers that must all hold. */
-#ifndef QUERY_SELECTOR_H
-#define QUERY_SELECTOR_H
+#ifndef MODEL_SELECTOR_H
+#define MODEL_SELECTOR_H
 
-#include "query/pattern.h"
+#include "model/pattern.h"
 
 enum { SELECTOR_BYTES_MAX = 256 * 1024, SELECTOR_MATCHERS_MAX = 1000, SELECTOR_REGEXES_MAX = 32 };
 

@@ -12,7 +12,7 @@
  *  2. words are valid UTF-8, as RE2 would demand.
  * Thread: the caller's; a compiled pattern is read-only. Failure: a status; nothing to free then.
  */
-#include "query/pattern.h"
+#include "model/pattern.h"
 
 #include <stdlib.h>
 
