@@ -2,7 +2,7 @@
 #ifndef INGEST_RELABEL_INT_H
 #define INGEST_RELABEL_INT_H
 
-#include "base/arena.h"
+#include "ingest/compiled.h"
 #include "ingest/ingest_int.h"
 #include "ingest/relabel.h"
 
@@ -35,14 +35,12 @@ struct relabel_rule {
 };
 
 struct relabel {
-    struct arena arena;
-    struct str text;
+    struct compiled base;
     bool types;
     struct {
         struct relabel_rule *v;
         uint32_t n, cap;
     } rules;
-    struct relabel *next;
 };
 
 /* Applies the rules to a sorted set. False: arena full. *ret_keep false: the set is dropped. */

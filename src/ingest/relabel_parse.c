@@ -2,22 +2,17 @@
  *
  * What YAML and flags say arrives here as JSON; numbers and booleans count as the text they are
  * written as. Every rule is checked as Prometheus checks it, so that a bad one stops the start (or
- * the reload) and never a request.
+ * the reload) and never a request. Who keeps them: compiled.h.
  *
- * Compiled rules are kept by text in one list for as long as the process runs: an operator edits
- * them a few times a day at most, and nobody has to count references on the path of uploads. The
- * list is bounded; beyond the bound new texts are refused.
- *
- * Threads: any; one lock around the list. Failure: ST_INVALID_ARGUMENT with the rule's number. */
+ * Threads: any. Failure: ST_INVALID_ARGUMENT with the rule's number. */
 #include "ingest/relabel_int.h"
 
 #include "base/mem.h"
-#include "base/thread.h"
 #include "base/utf8.h"
 #include "codec/json.h"
 #include "model/re2_shim.h"
 
-enum { RULES_MAX = 200, SOURCES_MAX = 64, TEXTS_MAX = 2000, ARENA_BYTES = 4 << 20 };
+enum { RULES_MAX = 200, SOURCES_MAX = 64 };
 
 static const struct str actions[] = {[RELABEL_REPLACE] = {"replace", 7},
     [RELABEL_KEEP] = {"keep", 4},
@@ -62,7 +57,7 @@ static enum status read_sources(struct parser *p, struct relabel_rule *r)
         if (tok != JSON_STRING || r->source.n == SOURCES_MAX)
             FAIL(p->err, ST_INVALID_ARGUMENT, "source_labels is not a list of at most %d names",
                 SOURCES_MAX);
-        struct str *s = VEC_PUSH(&p->to->arena, r->source);
+        struct str *s = VEC_PUSH(&p->to->base.arena, r->source);
         if (!s)
             FAIL(p->err, ST_RESOURCE_EXHAUSTED, "the rules are too large");
         *s = p->jr.text;
@@ -160,7 +155,7 @@ static enum status read_rules(struct parser *p)
             FAIL(p->err, ST_INVALID_ARGUMENT, "rule %u is not a mapping", p->to->rules.n + 1);
         if (p->to->rules.n == RULES_MAX)
             FAIL(p->err, ST_INVALID_ARGUMENT, "more than %d relabelling rules", RULES_MAX);
-        struct relabel_rule *r = VEC_PUSH(&p->to->arena, p->to->rules);
+        struct relabel_rule *r = VEC_PUSH(&p->to->base.arena, p->to->rules);
         if (!r)
             FAIL(p->err, ST_RESOURCE_EXHAUSTED, "the rules are too large");
         *r = (struct relabel_rule){
@@ -173,102 +168,44 @@ static enum status read_rules(struct parser *p)
     }
 }
 
-/* ── the list of all ── */
-
-static struct {
-    pthread_once_t once;
-    struct mutex lock;
-    struct relabel *first; /* lock */
-    uint32_t n;            /* lock */
-} all = {.once = PTHREAD_ONCE_INIT};
-
-static void init_lock(void)
+static enum status parse(struct compiled *c, struct error *err)
 {
-    mutex_init(&all.lock, "relabel", RANK_CACHE);
+    struct parser *p = NEW(struct parser);
+    p->to = (struct relabel *)c;
+    p->err = err;
+    json_start(&p->jr, c->text, &c->arena);
+    enum status st = read_rules(p);
+    mem_free(p);
+    return st;
 }
 
-static void rules_free(struct relabel *rl)
+static enum status parse_types(struct compiled *c, struct error *err)
 {
+    ((struct relabel *)c)->types = true;
+    return parse(c, err);
+}
+
+static void done(struct compiled *c)
+{
+    struct relabel *rl = (struct relabel *)c;
     for (uint32_t i = 0; i < rl->rules.n; i++)
         re2_shim_free(rl->rules.v[i].re);
-    arena_done(&rl->arena);
-    mem_free(rl);
-}
-
-static struct relabel *find_locked(struct str text, bool types)
-{
-    struct relabel *rl = all.first;
-    while (rl && (rl->types != types || !str_eq(rl->text, text)))
-        rl = rl->next;
-    return rl;
-}
-
-static enum status compile(
-    struct str json, bool types, struct relabel **ret_rules, struct error *err)
-{
-    struct relabel *rl = NEW(struct relabel);
-    struct parser *p = NEW(struct parser);
-    arena_init(&rl->arena, ARENA_BYTES);
-    rl->types = types;
-    rl->text = arena_str(&rl->arena, json);
-    p->to = rl;
-    p->err = err;
-    enum status st = ST_OK;
-    if (!rl->text.p)
-        st = error_set(err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__, "the rules are too large");
-    if (st == ST_OK) {
-        json_start(&p->jr, rl->text, &rl->arena);
-        st = read_rules(p);
-    }
-    mem_free(p);
-    if (st != ST_OK)
-        rules_free(rl);
-    else
-        *ret_rules = rl;
-    return st;
 }
 
 enum status relabel_compile(
     struct str json, bool types, const struct relabel **ret_rules, struct error *err)
 {
-    struct relabel *rl = NULL;
-    enum status st = ST_OK;
-    json = str_trim(json);
-    pthread_once(&all.once, init_lock);
-    mutex_lock(&all.lock);
-    if (json.n)
-        rl = find_locked(json, types);
-    if (json.n && !rl && all.n == TEXTS_MAX)
-        st = error_set(err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__,
-            "relabelling rules were changed %d times: restart the server", TEXTS_MAX);
-    if (st == ST_OK && json.n && !rl) {
-        st = compile(json, types, &rl, err);
-        if (st == ST_OK) {
-            rl->next = all.first;
-            all.first = rl;
-            all.n++;
-        }
-    }
-    mutex_unlock(&all.lock);
-    if (st == ST_OK)
-        *ret_rules = rl && rl->rules.n ? rl : NULL;
-    return st;
+    static const struct compiled_kind kinds[] = {
+        {"relabelling rules", sizeof(struct relabel), parse, done},
+        {"relabelling rules", sizeof(struct relabel), parse_types, done}};
+    const struct compiled *c = NULL;
+    TRY(compiled_get(&kinds[types], json, &c, err));
+    const struct relabel *rl = (const struct relabel *)c;
+    *ret_rules = rl && rl->rules.n ? rl : NULL;
+    return ST_OK;
 }
 
 struct str relabel_text(const struct relabel *rules)
 {
-    return rules ? rules->text : STR_EMPTY;
-}
-
-void relabel_forget(void)
-{
-    pthread_once(&all.once, init_lock);
-    mutex_lock(&all.lock);
-    for (struct relabel *rl = all.first, *next; rl; rl = next) {
-        next = rl->next;
-        rules_free(rl);
-    }
-    all.first = NULL;
-    all.n = 0;
-    mutex_unlock(&all.lock);
+    return rules ? rules->base.text : STR_EMPTY;
 }

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "ingest/compiled.h"
 #include "server/machine.h"
 #include "server/self_profile.h"
 #include "server/server_int.h"
@@ -366,6 +367,6 @@ int server_main(int argc, char **argv)
         code = run(c);
     }
     config_free(c);
-    relabel_forget();
+    compiled_forget();
     return code;
 }

@@ -2,6 +2,7 @@
  * line's options with its two grammars of times. A refusal says why. */
 #include "base/mem.h"
 #include "cli/cli_int.h"
+#include "ingest/compiled.h"
 #include "server/config_int.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -75,6 +76,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         flags(&a);
     arena_done(&arena);
-    relabel_forget();
+    compiled_forget();
     return 0;
 }

@@ -2,6 +2,7 @@
  * durations, numbers, booleans, lists, rules. What is taken is shown as a text that means the same.
  */
 #include "base/mem.h"
+#include "ingest/compiled.h"
 #include "server/config_int.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -48,6 +49,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_done(&first);
     buf_done(&second);
     arena_done(&arena);
-    relabel_forget();
+    compiled_forget();
     return 0;
 }

@@ -75,6 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ASSERT(st == ST_INVALID_ARGUMENT || st == ST_RESOURCE_EXHAUSTED);
         ASSERT(err.code == st && err.len > 0);
     }
-    relabel_forget();
+    compiled_forget();
     return 0;
 }

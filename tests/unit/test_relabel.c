@@ -8,7 +8,7 @@
 
 static int end(void **state)
 {
-    relabel_forget();
+    compiled_forget();
     return fixture_end(state);
 }
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_begin, end)
