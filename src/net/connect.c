@@ -63,6 +63,7 @@ static void reply_415(struct http_request *rq)
 
 void connect_fail(struct connect_call *call, const struct error *err)
 {
+    call->rq->pad_ns = 0; /* gRPC fails with a status of 200 */
     if (call->form != RPC_CONNECT) {
         grpc_fail(call->rq, call->form, err);
         return;

@@ -38,6 +38,9 @@ struct http_request {
     struct str peer; /* address:port */
     int64_t start_mono_ns;
     struct arena arena;
+    /* A 2xx answer is not sent before this time has passed since the start; its Server-Timing says
+     * how long it was held back. Set before http_reply; 0: at once. */
+    int64_t pad_ns;
     atomic_bool gone;   /* the client left: long work should stop */
     void *stream_state; /* of http_stream_ops: the handler's */
     const struct http_route *route;

@@ -120,6 +120,21 @@ static void take_reply(struct request *r)
 
 static void put_error_json(struct buf *out, struct str code, struct str message);
 
+static void pad(struct request *r)
+{
+    const struct http_request *rq = &r->pub;
+    char timing[64];
+    if (rq->pad_ns <= 0 || r->status < 200 || r->status > 299)
+        return;
+    int64_t due_ns = rq->start_mono_ns + rq->pad_ns, left_ns = due_ns - clock_mono_ns();
+    if (left_ns <= 0)
+        return;
+    r->send_at_ns = due_ns;
+    int n = snprintf(
+        timing, sizeof timing, "artificial_delay;dur=%.3f", (double)left_ns / (double)NS_PER_MS);
+    request_add_field(&r->fields, STR("Server-Timing"), str_make(timing, (size_t)n));
+}
+
 void http_reply(struct http_request *rq, struct http_response *rs)
 {
     struct request *r = request_of(rq);
@@ -142,6 +157,7 @@ void http_reply(struct http_request *rq, struct http_response *rs)
     for (uint32_t i = 0; i < rs->n_more_headers; i++)
         request_add_field(&r->fields, rs->more_headers[i].name, rs->more_headers[i].value);
     compress(r, rs);
+    pad(r);
     buf_init(&r->trailers, FIELDS_MAX);
     for (uint32_t i = 0; i < rs->n_trailers; i++)
         request_add_field(&r->trailers, rs->trailers[i].name, rs->trailers[i].value);

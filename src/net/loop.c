@@ -1,7 +1,8 @@
 /* The event loop: one thread that owns every connection.
  *
- * A turn: wait (epoll) → events → replies of other threads → connections with more to do → the
- * first of the costly ones → bodies that waited for the budget → timers → free what was closed.
+ * A turn: wait (epoll) → events → replies of other threads → replies that were held back →
+ * connections with more to do → the first of the costly ones → bodies that waited for the budget →
+ * timers → free what was closed.
  * Other threads reach the loop only by loop_post (a list under a lock, an eventfd when it was
  * empty) and loop_wake.
  *
@@ -69,6 +70,7 @@ void loop_done(struct loop *l)
         close(l->wake_fd);
     if (l->epoll_fd >= 0)
         close(l->epoll_fd);
+    held_done(&l->held);
     mem_free(l->scratch);
     mutex_done(&l->lock);
 }
@@ -157,20 +159,35 @@ static bool replies_wait(struct loop *l)
     return any;
 }
 
+static void give_reply(struct loop *l, struct request *r)
+{
+    struct conn *c = r->conn;
+    l->n_inflight--;
+    if (!c) {
+        request_free(r);
+        return;
+    }
+    c->protocol->on_reply(c, r);
+    if (!c->closed && !c->ready)
+        conn_run(c);
+}
+
 static void run_replies(struct loop *l)
 {
     for (struct request *r = take_replies(l), *next; r; r = next) {
         next = r->next;
-        l->n_inflight--;
-        struct conn *c = r->conn;
-        if (!c) {
-            request_free(r);
-            continue;
-        }
-        c->protocol->on_reply(c, r);
-        if (!c->closed && !c->ready)
-            conn_run(c);
+        bool hold = r->send_at_ns > l->now_ns && r->conn;
+        if (!hold || !held_put(&l->held, r))
+            give_reply(l, r);
     }
+}
+
+/* When the server stops, nobody is kept waiting. */
+static void run_held(struct loop *l)
+{
+    struct request *r;
+    while ((r = held_take(&l->held, l->stop_seen ? INT64_MAX : l->now_ns)) != NULL)
+        give_reply(l, r);
 }
 
 /* ---- the parts of a turn ---- */
@@ -263,6 +280,7 @@ static void ready_forget_closed(struct loop *l)
 void loop_settle(struct loop *l)
 {
     run_replies(l); /* before run_ready: many replies on one connection leave in one write */
+    run_held(l);
     run_ready(l);
     run_costly(l);
     run_budget(l);
@@ -286,8 +304,9 @@ static void show_gauges(struct loop *l)
 static int wait_ms(struct loop *l)
 {
     int64_t until = INT64_MAX, stop_at = atomic_load(&l->server->stop_at_ns);
-    if (l->ready || l->costly || replies_wait(l))
+    if (l->ready || l->costly || replies_wait(l) || (l->stop_seen && l->held.n))
         return 0;
+    until = MIN(until, held_next_ns(&l->held));
     for (enum conn_timer kind = CONN_T_IDLE; kind < CONN_TIMERS; kind++)
         if (l->timers[kind].first)
             until = MIN(until, l->timers[kind].first->deadline_ns);

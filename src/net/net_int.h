@@ -53,7 +53,9 @@ struct request {
     bool abandoned;
     int status;
     const char *grpc_result;
-    struct buf fields; /* "Name: value\r\n"… */
+    int64_t send_at_ns; /* 0: at once */
+    struct buf fields;  /* "Name: value
+"… */
     struct buf content;
     struct buf trailers; /* as fields; empty: none */
 };
@@ -169,6 +171,17 @@ void conn_close(struct conn *c);
 void conn_free(struct conn *c);
 struct str conn_peer(const struct conn *c, struct arena *a);
 
+/* ---- replies that are held back (delay.c) ---- */
+
+struct held {
+    struct request **v;
+    uint32_t n, cap;
+};
+bool held_put(struct held *h, struct request *r);          /* by send_at_ns; false: no memory */
+struct request *held_take(struct held *h, int64_t now_ns); /* one that is due, or NULL */
+int64_t held_next_ns(const struct held *h);                /* when; INT64_MAX: none */
+void held_done(struct held *h);                            /* must be empty */
+
 /* ---- the loop ---- */
 
 struct conn_list {
@@ -184,9 +197,10 @@ struct loop {
     struct conn_list timers[CONN_TIMERS];
     struct conn *ready, *dead;
     struct conn *costly, **costly_end; /* first come, first served */
-    uint32_t n_conns, n_inflight;      /* requests between dispatch and reply */
-    uint32_t n_live;                   /* streams of http_stream_ops */
-    int64_t accept_again_ns;           /* 0: accepting */
+    struct held held;
+    uint32_t n_conns, n_inflight; /* requests between dispatch and reply */
+    uint32_t n_live;              /* streams of http_stream_ops */
+    int64_t accept_again_ns;      /* 0: accepting */
     bool stop_seen;
     uint64_t seen_gives, shown_body;
     uint32_t shown_conns;
