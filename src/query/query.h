@@ -19,6 +19,7 @@ struct query_limits {
     int64_t max_query_length_ns;   /* 0 = off */
     int64_t max_nodes_default, max_nodes_max;
     bool max_nodes_on_select_merge_profile;
+    bool include_stripped; /* SelectSeries counts profiles of which only totals were kept */
 };
 
 struct query {

@@ -265,6 +265,7 @@ struct selection_request {
     struct str type_id, selector;
     const struct m_stack_trace_selector *frames; /* or NULL */
     struct id_lists ids;
+    bool stripped; /* also profiles of which only totals were kept */
 };
 /* range must be set. Call selection_done also after a failure. */
 enum status selection_init(

@@ -4,8 +4,8 @@
  * A request names one profile type, which becomes a matcher of __profile_type__, and a selector. A
  * bare profile name (`process_cpu`) in place of the type is taken for the type that it can only
  * mean: the one of that name that the selector finds in the range; with several, or none, the
- * answer names them. Series of totals without stacks (__sampled__="true") are left out, as the
- * reference does. */
+ * answer names them. Series of totals without stacks (__sampled__="true") are left out, but for
+ * timelines of tenants that want them. */
 #include "query/query_int.h"
 
 enum { QUOTED_MAX = 400, CANDIDATES_SHOWN = 20 };
@@ -79,7 +79,8 @@ enum status selection_init(
     TRY(query_selector_parse(q, rq->selector, "parsing label selector", &s->sel, err));
     TRY(ids_parse(q, &rq->ids, &s->ids, err));
     TRY(frame_rules_init(q, rq->frames, &s->rules, err));
-    TRY(add_matcher(q, &s->sel, STR("__sampled__"), MATCH_NE, STR("true"), err));
+    if (!rq->stripped)
+        TRY(add_matcher(q, &s->sel, STR("__sampled__"), MATCH_NE, STR("true"), err));
     if (bare)
         TRY(find_type(q, s, id, err));
     const char *end = s->type.period_unit.p + s->type.period_unit.n;

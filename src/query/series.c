@@ -413,7 +413,8 @@ enum status query_select_series(struct query *q, const struct m_select_series_re
     struct series_run r = {.x = &x, .rq = rq, .s = &s};
     struct selection_request sr = {.type_id = rq->profile_typeID,
         .selector = rq->label_selector,
-        .frames = rq->stack_trace_selector};
+        .frames = rq->stack_trace_selector,
+        .stripped = q->limits.include_stripped};
     TRY(query_range_check(q, rq->start, rq->end, &s.range, err));
     TRY(query_step(rq->step, &r.step_ms, err));
     if (rq->exemplar_type == M_EXEMPLAR_SPAN)

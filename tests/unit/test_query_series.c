@@ -72,6 +72,24 @@ static void test_grid(void **state)
     }
 }
 
+/* Totals without stacks count only for who wants them. */
+static void test_stripped(void **state)
+{
+    (void)state;
+    struct setup s;
+    setup_init(&s);
+    s.q.now_ns = 2000 * NS_PER_S;
+    struct part *p = setup_cpu(&s);
+    fixture_series(
+        &s.store, p, "process_cpu", "__sampled__=true", "cpu:nanoseconds", "cpu:nanoseconds");
+    fixture_row(&s.store, p, 0, 1000000 * MS_NS, "a 1");
+    fixture_row(&s.store, p, 1, 1000000 * MS_NS, "a 10");
+    assert_string_equal(ask(&s, series(1000000, 1060000, 15)), "{} 1000000=1");
+    s.q.limits.include_stripped = true;
+    assert_string_equal(ask(&s, series(1000000, 1060000, 15)), "{} 1000000=11");
+    setup_done(&s);
+}
+
 static void fill(struct setup *s)
 {
     setup_init(s);
@@ -325,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grid),
+        cmocka_unit_test(test_stripped),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_annotations),
         cmocka_unit_test(test_order),
