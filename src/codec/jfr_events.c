@@ -437,20 +437,22 @@ static enum status finish_samples(
     return ST_OK;
 }
 
-/* About what pprof would need: a few bytes per value, two per frame. Symbols are shared between the
- * profiles of a request and counted with the first of them. */
-static uint64_t size_of(
-    const struct jfr_dec *d, const struct jfr_builder *b, uint32_t n_types, bool with_symbols)
+/* About what pprof would need: a few bytes per value, two per frame. */
+static uint64_t sample_bytes(const struct jfr_dec *d, const struct jfr_builder *b, uint32_t n_types)
 {
     uint64_t bytes = (uint64_t)b->samples.n * (6 + 4 * n_types);
     for (uint32_t i = 0; i < b->samples.n; i++) {
         bytes += 2 * (uint64_t)d->sym.stacks.v[b->samples.v[i].stack].n;
         bytes += 8 * (uint64_t)d->sym.labelsets.v[b->samples.v[i].labelset].n;
     }
-    if (with_symbols)
-        bytes += d->sym.string_bytes + 2 * (uint64_t)d->sym.strings.n +
-                 8 * (uint64_t)d->sym.functions.n + 14 * (uint64_t)d->sym.lines.n;
     return bytes;
+}
+
+/* Symbols are shared between the profiles of a request and counted with the first of them. */
+static uint64_t symbol_bytes(const struct jfr_dec *d)
+{
+    return d->sym.string_bytes + 2 * (uint64_t)d->sym.strings.n + 8 * (uint64_t)d->sym.functions.n +
+           14 * (uint64_t)d->sym.lines.n;
 }
 
 enum status jfr_builders_finish(struct jfr_dec *d, const struct prof_symbols *sym, struct jfr *ret)
@@ -482,8 +484,9 @@ enum status jfr_builders_finish(struct jfr_dec *d, const struct prof_symbols *sy
             .samples = b->samples.v,
             .values = values,
             .n_samples = b->samples.n,
-            .size_bytes = size_of(d, b, builder_types[k], ret->n == 1),
+            .sample_bytes = sample_bytes(d, b, builder_types[k]),
         };
+        out->profile.size_bytes = out->profile.sample_bytes + (ret->n == 1 ? symbol_bytes(d) : 0);
     }
     return ST_OK;
 }

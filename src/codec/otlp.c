@@ -159,15 +159,18 @@ static enum status check_message(struct otlp_decoder *d, struct str message)
     return ST_OK;
 }
 
-/* What is in no Profile (dictionary, resources) is shared by all. */
+/* A Profile is its samples; what is in none (dictionary, resources) is shared by all. */
 static void share_size(struct otlp *out, uint64_t bytes)
 {
     uint64_t own = 0;
     for (uint32_t i = 0; i < out->n; i++)
         own += out->v[i].profile.size_bytes;
     uint64_t rest = bytes - MIN(own, bytes);
-    for (uint32_t i = 0; i < out->n; i++)
-        out->v[i].profile.size_bytes += rest / out->n + (i == 0 ? rest % out->n : 0);
+    for (uint32_t i = 0; i < out->n; i++) {
+        struct profile *p = &out->v[i].profile;
+        p->sample_bytes = p->size_bytes;
+        p->size_bytes += rest / out->n + (i == 0 ? rest % out->n : 0);
+    }
 }
 
 enum status otlp_decode(struct str message, const struct otlp_options *opt, struct arena *arena,

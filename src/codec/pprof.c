@@ -488,6 +488,7 @@ static enum status decode(struct str in, struct decoder *d)
     p->lines = d->lines.v;
     p->n_lines = d->lines.n;
     p->size_bytes = in.n;
+    p->sample_bytes = n.sample_bytes;
     return ST_OK;
 }
 

@@ -57,7 +57,8 @@ struct pprof {
     struct pprof_value_type period_type;
     bool has_period_type;
     int64_t default_sample_type;
-    uint64_t size_bytes; /* of the protobuf */
+    uint64_t size_bytes;   /* of the protobuf */
+    uint64_t sample_bytes; /* of its samples */
 };
 
 struct pprof_limits { /* 0 = off */

@@ -314,7 +314,8 @@ enum status pprof_to_profile(
         .period = p->period,
         .time_ns = p->time_ns,
         .duration_ns = p->duration_ns,
-        .size_bytes = p->size_bytes};
+        .size_bytes = p->size_bytes,
+        .sample_bytes = p->sample_bytes};
     if (!pprof_symbols_init(&n) || !samples_init(&n, &totals))
         return full(err);
     for (uint32_t i = 0; i < p->n_samples; i++)

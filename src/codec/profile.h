@@ -96,7 +96,8 @@ struct profile {
     struct prof_sample *samples;
     int64_t *values; /* sample i, type k: values[i * n_types + k] */
     uint32_t n_samples;
-    uint64_t size_bytes; /* uncompressed; what limits and the rate limiter count */
+    uint64_t size_bytes;   /* uncompressed; what limits and the rate limiter count */
+    uint64_t sample_bytes; /* those of it that are samples; the others are symbols */
 };
 
 #endif

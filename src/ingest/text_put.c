@@ -177,10 +177,14 @@ static void set_type(struct put *put, struct profile *prof)
 }
 
 /* About what the profile would take as pprof. */
-static uint64_t estimate_bytes(const struct text_stacks *stacks)
+static uint64_t sample_bytes(const struct text_stacks *stacks)
 {
-    uint64_t n = 64 + (uint64_t)stacks->n_names * 20 + (uint64_t)stacks->n_stacks * 10 +
-                 (uint64_t)stacks->n_frames * 2;
+    return (uint64_t)stacks->n_stacks * 10 + (uint64_t)stacks->n_frames * 2;
+}
+
+static uint64_t symbol_bytes(const struct text_stacks *stacks)
+{
+    uint64_t n = 64 + (uint64_t)stacks->n_names * 20;
     for (uint32_t i = 0; i < stacks->n_names; i++)
         n += stacks->names[i].n;
     return n;
@@ -201,7 +205,8 @@ static enum status build(struct put *put, struct profile **ret_prof, struct erro
         return ingest_arena_full(arena, err);
     prof->sym = sym;
     prof->time_ns = put->u->from_ns;
-    prof->size_bytes = estimate_bytes(from);
+    prof->sample_bytes = sample_bytes(from);
+    prof->size_bytes = prof->sample_bytes + symbol_bytes(from);
     set_type(put, prof);
     fill_names(sym, from);
     TRY(fill_samples(put, sym, prof, err));
