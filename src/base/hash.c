@@ -1,6 +1,7 @@
 /* See hash.h. */
 #include "base/hash.h"
 
+#include <stdatomic.h>
 #include <sys/random.h>
 
 #define XXH_INLINE_ALL
@@ -17,6 +18,13 @@ void hash_seed_init(void)
 uint64_t hash_bytes(const void *p, size_t n)
 {
     return XXH3_64bits_withSeed(p, n, hash_seed);
+}
+
+double hash_draw(void)
+{
+    static _Atomic uint64_t draws;
+    uint64_t n = atomic_fetch_add_explicit(&draws, 1, memory_order_relaxed);
+    return (double)(hash_bytes(&n, sizeof n) >> 11) * 0x1p-53;
 }
 
 uint64_t hash_disk(const void *p, size_t n)

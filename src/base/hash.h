@@ -24,4 +24,7 @@ static inline uint64_t hash_u64(uint64_t a, uint64_t b)
     return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
+/* From 0 to below 1, another number each time; not for secrets. Any thread. */
+double hash_draw(void);
+
 #endif

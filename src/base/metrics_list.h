@@ -57,6 +57,18 @@
         "Bytes per profile after decompression.")                                                  \
     X(RECEIVED_SAMPLES, METRIC_HISTOGRAM, "pyroscope_distributor_received_samples", "type,tenant", \
         "100,300,1000,3000,10000,30000,100000,300000", "Samples per profile.")                     \
+    X(RECEIVED_SAMPLE_BYTES, METRIC_HISTOGRAM, "pyroscope_distributor_received_samples_bytes",     \
+        "type,tenant", BUCKETS_BYTES, "Bytes of the samples of a profile after decompression.")    \
+    X(RECEIVED_SYMBOL_BYTES, METRIC_HISTOGRAM, "pyroscope_distributor_received_symbols_bytes",     \
+        "type,tenant", BUCKETS_BYTES,                                                              \
+        "Bytes of a profile after decompression that are not samples.")                            \
+    X(RECEIVED_STAGE, METRIC_HISTOGRAM, "pyroscope_distributor_received_decompressed_bytes_total", \
+        "tenant,stage", BUCKETS_BYTES,                                                             \
+        "Bytes per profile after decompression: received, and what sampling keeps whole.")         \
+    X(GROUP_RECEIVED, METRIC_COUNTER, "pyroscope_usage_group_received_decompressed_total",         \
+        "type,tenant,usage_group", "", "Bytes of profiles and labels received, by usage group.")   \
+    X(GROUP_DISCARDED, METRIC_COUNTER, "pyroscope_usage_group_discarded_bytes_total",              \
+        "reason,tenant,usage_group", "", "Bytes of those refused or dropped, by usage group.")     \
     X(PROFILES_STORED, METRIC_COUNTER, "everflame_profiles_stored_total", "tenant", "",            \
         "Profile rows acknowledged as durable.")                                                   \
     X(SAMPLES_STORED, METRIC_COUNTER, "everflame_samples_stored_total", "tenant", "",              \

@@ -20,6 +20,7 @@
  * else on the store's committer. The struct is immutable but for the rate limiter. */
 #include "ingest/ingest_int.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -27,6 +28,7 @@
 struct ingest {
     struct ingest_config cfg;
     struct rate *rate, *quota;
+    struct group_names *group_names;
 };
 
 struct ingest *ingest_new(const struct ingest_config *cfg)
@@ -36,6 +38,7 @@ struct ingest *ingest_new(const struct ingest_config *cfg)
     ig->cfg = *cfg;
     ig->rate = rate_new();
     ig->quota = rate_new();
+    ig->group_names = group_names_new();
     return ig;
 }
 
@@ -45,6 +48,7 @@ void ingest_free(struct ingest *ig)
         return;
     rate_free(ig->rate);
     rate_free(ig->quota);
+    group_names_free(ig->group_names);
     mem_free(ig);
 }
 
@@ -55,6 +59,7 @@ struct ingest_request *ingest_request_new(struct ingest *ig, struct str tenant, 
     if (!rq)
         return NULL;
     rq->ig = ig;
+    rq->group_names = ig->group_names;
     rq->tenant = tenant;
     rq->arena = arena;
     rq->now_ns = now_ns;
@@ -78,30 +83,6 @@ enum status ingest_arena_full(const struct arena *arena, struct error *err)
         err, ST_RESOURCE_EXHAUSTED, "the upload needs more than %zu bytes of memory", arena->limit);
 }
 
-void ingest_discarded(struct ingest *ig, struct str tenant, struct str service, struct str reason,
-    uint64_t profiles, double bytes, int64_t now_ns, const struct error *err)
-{
-    metric_add(M_DISCARDED_SAMPLES, (double)profiles, reason, tenant);
-    metric_add(M_DISCARDED_BYTES, bytes, reason, tenant);
-    if (profiles)
-        metric_add(
-            M_REFUSED_PROFILES, (double)profiles, tenant, service, reason, refusal_setting(reason));
-    if (profiles && tenant.n)
-        refusals_note(ig->cfg.refusals, tenant, service, reason, profiles, error_str(err), now_ns);
-}
-
-void ingest_count_discarded(struct ingest_request *rq, struct str service, struct str reason,
-    uint64_t profiles, double bytes, const struct error *err)
-{
-    ingest_discarded(rq->ig, rq->tenant, service, reason, profiles, bytes, rq->now_ns, err);
-}
-
-static struct str service_of(const struct ingest_series *s)
-{
-    struct str service = labels_get(s->labels, STR("service_name"));
-    return service.p ? service : STR_EMPTY;
-}
-
 void ingest_request_end(struct ingest_request *rq, enum status st, const struct error *err)
 {
     if (st == ST_OK)
@@ -113,37 +94,7 @@ void ingest_request_end(struct ingest_request *rq, enum status st, const struct 
     rq->done(rq->ctx, st, st == ST_OK ? NULL : err);
 }
 
-void ingest_count_dropped(struct ingest_request *rq, const struct ingest_series *s)
-{
-    struct error why = {0};
-    error_set(&why, ST_OK, __FILE__, __LINE__, "the tenant's relabelling rules drop it");
-    ingest_count_discarded(
-        rq, service_of(s), STR("dropped_by_relabel_rules"), 1, (double)s->size_bytes, &why);
-}
-
-/* The whole request under one reason. */
-static void discard_all(struct ingest_request *rq, struct str reason, const struct error *err)
-{
-    double bytes = 0;
-    uint32_t n = 0;
-    struct str service = STR_EMPTY;
-    for (uint32_t i = 0; i < rq->series.n; i++) {
-        struct ingest_series *s = &rq->series.v[i];
-        if (s->refused)
-            continue; /* counted when it was */
-        if (n && !str_eq(service, service_of(s))) {
-            ingest_count_discarded(rq, service, reason, n, bytes, err);
-            bytes = n = 0;
-        }
-        service = service_of(s);
-        bytes += (double)s->size_bytes;
-        n++;
-    }
-    ingest_count_discarded(rq, service, reason, n, bytes, err);
-}
-
-/* §2.9: how /ingest writes what the pipeline says about series `index`. */
-static enum status shape_error(
+enum status ingest_shape_error(
     const struct ingest_request *rq, uint32_t index, enum status st, struct error *err)
 {
     bool rate = st == ST_RESOURCE_EXHAUSTED;
@@ -171,23 +122,53 @@ enum status ingest_shape_arena_full(const struct ingest_request *rq, struct erro
     return ST_INVALID_ARGUMENT;
 }
 
+struct refusals *ingest_refusals(const struct ingest *ig)
+{
+    return ig->cfg.refusals;
+}
+
+bool ingest_passes_quota(struct ingest_request *rq)
+{
+    const struct ingest_quota *q = &rq->limits.quota;
+    return rate_take_one(rq->ig->quota, rq->tenant, q->requests, q->requests_period_ns, rq->now_ns);
+}
+
+double ingest_draw(struct ingest_request *rq)
+{
+    const struct ingest *ig = rq->ig;
+    return ig->cfg.draw ? ig->cfg.draw(ig->cfg.ctx) : hash_draw();
+}
+
 /* §6.4 step 4: the switch, and the few uploads that pass it. */
 static enum status check_quota(struct ingest_request *rq, struct error *err)
 {
     const struct ingest_quota *q = &rq->limits.quota;
-    if (!q->reached ||
-        rate_take_one(rq->ig->quota, rq->tenant, q->requests, q->requests_period_ns, rq->now_ns))
+    if (!q->reached || ingest_passes_quota(rq))
         return ST_OK;
     char limit[32], reset[32];
     ingest_size_text(q->period_bytes, 1024, limit);
     ingest_reset_text(q->reset_s, reset);
     error_set(err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__,
         "limit of %s/%s reached, next reset at %s", limit, ingest_periods[q->period].p, reset);
-    discard_all(rq, STR("ingest_limit_reached"), err);
-    return shape_error(rq, 0, ST_RESOURCE_EXHAUSTED, err);
+    ingest_discard_all(rq, STR("ingest_limit_reached"), err);
+    return ingest_shape_error(rq, 0, ST_RESOURCE_EXHAUSTED, err);
 }
 
-/* §6.3, for all series at once. */
+static enum status check_rate(struct ingest_request *rq, uint64_t total, struct error *err)
+{
+    const struct ingest_limits *l = &rq->limits;
+    if (rate_take(rq->ig->rate, rq->tenant, l->rate_bytes_per_s, l->burst_bytes, total, rq->now_ns))
+        return ST_OK;
+    char limit[32], adding[32];
+    ingest_size_text((uint64_t)l->rate_bytes_per_s, 1024, limit);
+    ingest_size_text(total, 1024, adding);
+    error_set(err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__,
+        "push rate limit (%s) exceeded while adding %s", limit, adding);
+    ingest_discard_all(rq, STR("rate_limited"), err);
+    return ingest_shape_error(rq, 0, ST_RESOURCE_EXHAUSTED, err);
+}
+
+/* §6.3, for all series at once, and what is decided before any is looked into. */
 static enum status charge(struct ingest_request *rq, struct error *err)
 {
     uint64_t total = 0;
@@ -197,6 +178,11 @@ static enum status charge(struct ingest_request *rq, struct error *err)
             continue;
         uint64_t profile = s->pprof ? s->pprof->size_bytes : s->prof->size_bytes;
         s->size_bytes = profile + ingest_labels_bytes(s->labels);
+        if (!ingest_groups_find(rq, s)) {
+            enum status st = ingest_shape_arena_full(rq, err);
+            ingest_discard_all(rq, STR("profile_size_limit"), err);
+            return st;
+        }
         ingest_count_received(rq, s);
         total += s->size_bytes;
     }
@@ -204,16 +190,10 @@ static enum status charge(struct ingest_request *rq, struct error *err)
     if (rq->stacks_cut)
         metric_add(M_TRUNCATED, (double)rq->stacks_cut, STR("stack"), rq->tenant);
     TRY(check_quota(rq, err));
-    const struct ingest_limits *l = &rq->limits;
-    if (rate_take(rq->ig->rate, rq->tenant, l->rate_bytes_per_s, l->burst_bytes, total, rq->now_ns))
-        return ST_OK;
-    char limit[32], adding[32];
-    ingest_size_text((uint64_t)l->rate_bytes_per_s, 1024, limit);
-    ingest_size_text(total, 1024, adding);
-    error_set(err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__,
-        "push rate limit (%s) exceeded while adding %s", limit, adding);
-    discard_all(rq, STR("rate_limited"), err);
-    return shape_error(rq, 0, ST_RESOURCE_EXHAUSTED, err);
+    TRY(check_rate(rq, total, err));
+    TRY(ingest_check_group_quotas(rq, err));
+    ingest_sample(rq);
+    return ST_OK;
 }
 
 /* §6.6 */
@@ -273,20 +253,21 @@ static enum status process(struct ingest_request *rq, struct ingest_series *s, s
         TRY(normalise(rq, s, err));
     else
         TRY(ingest_check_profile(rq, s, err));
-    struct str type = ingest_metric_type(rq, s);
-    metric_observe(M_RECEIVED_SAMPLES, s->prof->n_samples, type, rq->tenant);
+    ingest_count_samples(rq, s);
     TRY(ingest_drop_types(rq, s, err));
     if (s->prof->n_types == 0)
         ingest_count_dropped(rq, s);
     if (s->prof->n_samples == 0 || s->prof->n_types == 0)
         return ST_OK;
+    if (s->stripped)
+        TRY(ingest_strip(rq, s, err));
     if (!ingest_inject_versions(s->prof, s->labels, rq->arena))
         return ingest_arena_full(rq->arena, err);
     return ingest_split(rq, s, err);
 }
 
-/* Remembers a series that is not stored. */
-static void refuse(struct ingest_request *rq, struct ingest_series *s, const struct error *err)
+void ingest_refuse_series(
+    struct ingest_request *rq, struct ingest_series *s, const struct error *err)
 {
     s->refused = true;
     rq->n_refused++;
@@ -308,20 +289,22 @@ static enum status process_all(struct ingest_request *rq, struct error *err)
 {
     for (uint32_t i = 0; i < rq->series.n; i++) {
         struct ingest_series *s = &rq->series.v[i];
+        if (s->refused || s->dropped)
+            continue;
         enum status st = process(rq, s, err);
         if (rq->arena->full) {
             st = ingest_shape_arena_full(rq, err);
-            discard_all(rq, STR("profile_size_limit"), err);
+            ingest_discard_all(rq, STR("profile_size_limit"), err);
             return st;
         }
         if (st == ST_OK)
             continue;
         if (rq->family != FAMILY_PUSH) {
-            discard_all(rq, s->reason, err);
-            return shape_error(rq, i, st, err);
+            ingest_discard_all(rq, s->reason, err);
+            return ingest_shape_error(rq, i, st, err);
         }
-        ingest_count_discarded(rq, service_of(s), s->reason, 1, (double)s->size_bytes, err);
-        refuse(rq, s, err);
+        ingest_discard_series(rq, s, s->reason, err);
+        ingest_refuse_series(rq, s, err);
     }
     return rq->arena->full ? ingest_shape_arena_full(rq, err) : ST_OK;
 }
@@ -348,7 +331,7 @@ static void on_stored(void *ctx, enum status st, const struct error *err)
         return;
     }
     if (st != ST_DATA_LOSS) /* of which nobody knows whether it is stored */
-        discard_all(rq, STR("store_unavailable"), err);
+        ingest_discard_all(rq, STR("store_unavailable"), err);
     ingest_request_end(rq, st, err);
 }
 
@@ -386,9 +369,8 @@ static uint32_t refuse_overflows(struct ingest_request *rq)
             error_set(&err, ST_INVALID_ARGUMENT, __FILE__, __LINE__,
                 "the profile with labels '%.*s' has values whose sum exceeds 64 bits",
                 STR_ARG(labels));
-            ingest_count_discarded(
-                rq, service_of(s), STR("malformed_profile"), 1, (double)s->size_bytes, &err);
-            refuse(rq, s, &err);
+            ingest_discard_series(rq, s, STR("malformed_profile"), &err);
+            ingest_refuse_series(rq, s, &err);
             refused++;
             s->n_rows = 0;
         }
@@ -435,7 +417,7 @@ static bool append_without_overflows(struct ingest_request *rq, struct error *er
         return false;
     if (rq->family != FAMILY_PUSH) {
         *err = *rq->refusal;
-        enum status st = shape_error(rq, 0, ST_INVALID_ARGUMENT, err);
+        enum status st = ingest_shape_error(rq, 0, ST_INVALID_ARGUMENT, err);
         ingest_request_end(rq, st, err);
         return true;
     }
@@ -456,6 +438,7 @@ void ingest_request_run(struct ingest_request *rq)
         ingest_request_end(rq, st, &err);
         return;
     }
+    ingest_count_stripped(rq);
     if (rq->rows.n == 0) {
         end_stored(rq);
         return;
@@ -463,6 +446,6 @@ void ingest_request_run(struct ingest_request *rq)
     st = append(rq, &err);
     if (st == ST_OK || (st == ST_OUT_OF_RANGE && append_without_overflows(rq, &err)))
         return;
-    discard_all(rq, store_reason(rq->store_refused, err.code), &err);
+    ingest_discard_all(rq, store_reason(rq->store_refused, err.code), &err);
     ingest_request_end(rq, err.code, &err);
 }

@@ -11,6 +11,7 @@
 #define INGEST_INGEST_H
 
 #include "codec/messages.h"
+#include "ingest/groups.h"
 #include "ingest/refusals.h"
 #include "ingest/relabel.h"
 #include "store/store.h"
@@ -64,6 +65,9 @@ struct ingest_limits {
     enum ingest_default_rules default_rules;
     uint64_t head_bytes_max; /* the server makes it a quarter of the head */
     struct ingest_quota quota;
+    const struct usage_groups *usage_groups; /* NULL: none, as the next two */
+    const struct group_rules *group_quotas, *group_sampling;
+    bool keep_stripped; /* of what sampling drops the totals stay */
 };
 void ingest_limits_default(struct ingest_limits *l);
 
@@ -71,6 +75,8 @@ struct ingest_config {
     struct store *store;
     /* The limits of a tenant now; called once per upload. */
     void (*limits)(void *ctx, struct str tenant, struct ingest_limits *ret_limits);
+    /* A number from 0 to below 1, by which sampling decides; NULL: a random one. */
+    double (*draw)(void *ctx);
     void *ctx;
     struct refusals *refusals; /* told of everything that is not stored; may be NULL */
 };

@@ -32,6 +32,13 @@ static inline struct labels label_set_view(const struct label_set *set)
     return (struct labels){set->v, set->n};
 }
 
+/* A usage group that a series is in. */
+struct ingest_group {
+    struct str name;    /* made by the series' labels */
+    struct str written; /* as the settings have it */
+    struct str metric;  /* label `usage_group` of the metrics */
+};
+
 /* One (labels, profile) of a request. Either `pprof` is set and is still to be checked and
  * normalised, or `prof` is set, or the decoder failed and `failed` says why. */
 struct ingest_series {
@@ -45,12 +52,19 @@ struct ingest_series {
     uint64_t size_bytes;        /* what the rate limiter takes */
     uint64_t received_bytes;    /* as sent; push only */
     uint32_t first_row, n_rows;
+    uint32_t n_groups; /* 0: the tenant has no usage groups */
+    const struct ingest_group *groups;
+    const struct ingest_group *over; /* its quota, over_bytes, is reached; NULL: of none */
+    uint64_t over_bytes;
     bool refused;
+    bool dropped;  /* by sampling, and counted so */
+    bool stripped; /* only its totals are stored */
 };
 
 /* Lives in the request's arena, from the entry point until `done`. */
 struct ingest_request {
     struct ingest *ig;
+    struct group_names *group_names;
     struct str tenant;
     struct arena *arena;
     int64_t now_ns;
@@ -84,23 +98,70 @@ struct ingest_series *ingest_request_add(struct ingest_request *rq);
 void ingest_request_run(struct ingest_request *rq);
 /* Ends a request that did not come as far: `st` and `err` as the client shall see them. */
 void ingest_request_end(struct ingest_request *rq, enum status st, const struct error *err);
-/* Counts profiles of a tenant (empty: unknown) that will not be stored, tells the refusals why. */
-void ingest_discarded(struct ingest *ig, struct str tenant, struct str service, struct str reason,
-    uint64_t profiles, double bytes, int64_t now_ns, const struct error *err);
-/* The same for a request. */
-void ingest_count_discarded(struct ingest_request *rq, struct str service, struct str reason,
-    uint64_t profiles, double bytes, const struct error *err);
-/* The tenant's rules left nothing of the series; for the client that is no failure. */
-void ingest_count_dropped(struct ingest_request *rq, const struct ingest_series *s);
 /* The status for a full arena; the edge decides by arena->full. */
 enum status ingest_arena_full(const struct arena *arena, struct error *err);
 /* The answer to a request whose arena is full. */
 enum status ingest_shape_arena_full(const struct ingest_request *rq, struct error *err);
 
+/* §2.9: how /ingest writes what the pipeline says about series `index`. */
+enum status ingest_shape_error(
+    const struct ingest_request *rq, uint32_t index, enum status st, struct error *err);
+/* Remembers a series that is not stored while others may be; push only. */
+void ingest_refuse_series(
+    struct ingest_request *rq, struct ingest_series *s, const struct error *err);
+/* One of the uploads that pass a quota although it is reached. */
+bool ingest_passes_quota(struct ingest_request *rq);
+/* NULL: nobody is told. */
+struct refusals *ingest_refusals(const struct ingest *ig);
+/* From 0 to below 1. */
+double ingest_draw(struct ingest_request *rq);
+
+/* discard.c */
+/* Counts profiles of a tenant (empty: unknown) that will not be stored, tells the refusals why. */
+void ingest_discarded(struct ingest *ig, struct str tenant, struct str service, struct str reason,
+    uint64_t profiles, double bytes, int64_t now_ns, const struct error *err);
+/* The same for a request that has no series yet. */
+void ingest_count_discarded(struct ingest_request *rq, struct str service, struct str reason,
+    uint64_t profiles, double bytes, const struct error *err);
+void ingest_discard_series(struct ingest_request *rq, const struct ingest_series *s,
+    struct str reason, const struct error *err);
+/* All series that were not yet discarded. */
+void ingest_discard_all(struct ingest_request *rq, struct str reason, const struct error *err);
+/* The tenant's rules left nothing of the series; for the client that is no failure. */
+void ingest_count_dropped(struct ingest_request *rq, const struct ingest_series *s);
+
+/* groups.c */
+struct group_names;
+struct group_names *group_names_new(void);
+void group_names_free(struct group_names *n);
+/* Sets the groups of a series; false: arena full. */
+bool ingest_groups_find(struct ingest_request *rq, struct ingest_series *s);
+/* The first group whose quota is reached, and that quota; NULL: none. */
+const struct ingest_group *ingest_groups_over(
+    const struct ingest_request *rq, const struct ingest_series *s, uint64_t *ret_period_bytes);
+/* How likely the series is kept; *ret_group is set when that is less than 1. */
+double ingest_groups_probability(const struct ingest_request *rq, const struct ingest_series *s,
+    const struct ingest_group **ret_group);
+void ingest_groups_received(const struct ingest_request *rq, const struct ingest_series *s);
+void ingest_groups_discarded(
+    const struct ingest_request *rq, const struct ingest_series *s, struct str reason);
+
+/* sampling.c */
+/* §6.4 step 6; ST_OK: the request goes on, perhaps without some of its series. */
+enum status ingest_check_group_quotas(struct ingest_request *rq, struct error *err);
+/* §6.4 step 7: counts and marks what is dropped, marks what is stripped. */
+void ingest_sample(struct ingest_request *rq);
+/* Those that are stripped and will be stored. */
+void ingest_count_stripped(struct ingest_request *rq);
+/* Leaves of the profile one sample without a stack per label set. */
+enum status ingest_strip(struct ingest_request *rq, struct ingest_series *s, struct error *err);
+
 /* receive.c */
 /* Label `type` of the metrics. */
 struct str ingest_metric_type(const struct ingest_request *rq, const struct ingest_series *s);
 void ingest_count_received(const struct ingest_request *rq, const struct ingest_series *s);
+/* Of a profile that was checked. */
+void ingest_count_samples(const struct ingest_request *rq, const struct ingest_series *s);
 /* s was decoded (or the first of several that were decoded together). */
 void ingest_count_parsed(
     const struct ingest_request *rq, const struct ingest_series *s, int64_t took_ns);
@@ -120,9 +181,9 @@ enum status ingest_check_profile(
 void ingest_size_text(uint64_t bytes, unsigned base, char out[32]);
 /* "2026-01-01T00:00:00Z" */
 void ingest_reset_text(int64_t s, char out[32]);
-/* What is noted about uploads that pass although the tenant's limit is reached; {NULL, 0} when the
- * arena is full. */
-struct str ingest_throttled(const struct ingest_request *rq);
+/* What is noted about uploads that pass although a limit is reached, the tenant's or that of
+ * s->over; {NULL, 0} when the arena is full. */
+struct str ingest_throttled(const struct ingest_request *rq, const struct ingest_series *s);
 /* "2026-08-21 10:00:00.123 +0000 UTC" */
 void ingest_time_text(int64_t ms, char out[64]);
 /* At most `max` bytes of s, cut at a character and marked with "…": so that the end of a message

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/utf8.h"
+#include "codec/json.h"
 
 enum {
     LABELS_TEXT_MAX = 1200, /* of ERROR_MSG_MAX: leaves room for every reason and prefix */
@@ -74,14 +75,21 @@ void ingest_reset_text(int64_t s, char out[32])
     snprintf(out, 32, "%.19sZ", full);
 }
 
-struct str ingest_throttled(const struct ingest_request *rq)
+struct str ingest_throttled(const struct ingest_request *rq, const struct ingest_series *s)
 {
     const struct ingest_quota *q = &rq->limits.quota;
-    return arena_printf(rq->arena,
+    struct buf b;
+    buf_init(&b, 4 * KIB);
+    buf_printf(&b,
         "{\"body\":{\"periodType\":\"%s\",\"periodLimitMb\":%" PRIu64 ",\"limitResetTime\":%" PRId64
-        ",\"samplingPeriodSec\":%" PRId64 ",\"samplingRequests\":%" PRIu64 ",\"usageGroup\":\"\"}}",
-        ingest_periods[q->period].p, q->period_bytes / MIB, q->reset_s,
+        ",\"samplingPeriodSec\":%" PRId64 ",\"samplingRequests\":%" PRIu64 ",\"usageGroup\":",
+        ingest_periods[q->period].p, (s->over ? s->over_bytes : q->period_bytes) / MIB, q->reset_s,
         (int64_t)(q->requests_period_ns / NS_PER_S), q->requests);
+    json_put_string(&b, s->over ? ingest_clip(rq->arena, s->over->name, 300) : STR_EMPTY);
+    buf_str(&b, STR("}}"));
+    struct str text = arena_str(rq->arena, buf_view(&b));
+    buf_done(&b);
+    return text;
 }
 
 void ingest_time_text(int64_t ms, char out[64])

@@ -101,9 +101,21 @@ void ingest_count_received(const struct ingest_request *rq, const struct ingest_
     else if (s == rq->series.v)
         metric_observe(M_RECEIVED_COMPRESSED, (double)rq->received_bytes, type, rq->tenant);
     metric_observe(M_RECEIVED_DECOMPRESSED, (double)profile, type, rq->tenant);
+    metric_observe(M_RECEIVED_STAGE, (double)profile, rq->tenant, STR("received"));
+    ingest_groups_received(rq, s);
     metric_add(M_PROFILES_RECEIVED, 1, rq->tenant,
         ingest_scope_name(label(s, STR("otel.scope.name"))),
         ingest_scope_version(label(s, STR("otel.scope.version"))));
+}
+
+void ingest_count_samples(const struct ingest_request *rq, const struct ingest_series *s)
+{
+    struct str type = ingest_metric_type(rq, s);
+    const struct profile *p = s->prof;
+    metric_observe(M_RECEIVED_SAMPLES, p->n_samples, type, rq->tenant);
+    metric_observe(M_RECEIVED_SAMPLE_BYTES, (double)p->sample_bytes, type, rq->tenant);
+    metric_observe(
+        M_RECEIVED_SYMBOL_BYTES, (double)(p->size_bytes - p->sample_bytes), type, rq->tenant);
 }
 
 void ingest_count_parsed(

@@ -44,6 +44,8 @@ const struct refusal_reason refusal_reasons[] = {
     {"duplicate_label_names", ""},
     {"rate_limited", "limits.ingestion_rate_mb"},
     {"ingest_limit_reached", "limits.ingestion_limit.limit_reached"},
+    {"usage_group_limit_reached", "limits.ingestion_limit.usage_groups"},
+    {"dropped_by_sampling_rules", "limits.distributor_sampling.usage_groups"},
     {"body_size_limit_exceeded", "limits.ingestion_body_limit_mb"},
     {"body_budget_exceeded", "server.body_budget_bytes"},
     {"header_too_large", ""},

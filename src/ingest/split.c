@@ -40,7 +40,7 @@ struct split {
     } groups;
     struct idmap by_labels;
     uint32_t n_dropped;   /* samples */
-    struct str throttled; /* annotation: the tenant's limit is reached, this is one of the few */
+    struct str throttled; /* annotation: a limit is reached, this is one of the few */
 };
 
 static enum status split_begin(struct split *sp, struct error *err)
@@ -57,7 +57,8 @@ static enum status split_begin(struct split *sp, struct error *err)
     sp->base.n = from.n;
     sp->base.cap = from.n + 1;
     ingest_limit_session(&sp->base, arena, sp->rq->limits.sessions_per_series_max);
-    if (sp->rq->limits.quota.reached && !(sp->throttled = ingest_throttled(sp->rq)).p)
+    bool reached = sp->rq->limits.quota.reached || sp->series->over;
+    if (reached && !(sp->throttled = ingest_throttled(sp->rq, sp->series)).p)
         return ingest_arena_full(arena, err);
     for (uint32_t i = 0; i < sp->prof->n_samples; i++)
         sp->counts[sp->prof->samples[i].labelset]++;
@@ -180,6 +181,9 @@ static enum status make_groups(struct split *sp, struct error *err)
         drop_reserved(&sp->set);
         if (sp->throttled.n && !label_set_put(&sp->set, sp->rq->arena,
                                    STR("pyroscope.ingest.throttled"), sp->throttled))
+            return ingest_arena_full(sp->rq->arena, err);
+        if (sp->series->stripped &&
+            !label_set_put(&sp->set, sp->rq->arena, STR("__sampled__"), STR("true")))
             return ingest_arena_full(sp->rq->arena, err);
         TRY(find_group(sp, &sp->group_of[i], err));
         sp->groups.v[sp->group_of[i]].n += sp->counts[i];

@@ -216,7 +216,8 @@ static void warn_setting(const struct config *c, uint32_t i, struct name_list *i
             s->alias_of, s->help);
     if (s->offset == CONFIG_NO_MEMBER)
         names_add(idle, setting_name(s, m));
-    if (!c->config_expand_env && m->source == CONFIG_FROM_FILE && str_contains(m->text, STR("${")))
+    if (!c->config_expand_env && m->source == CONFIG_FROM_FILE && s->type != CONFIG_USAGE_GROUPS &&
+        str_contains(m->text, STR("${")))
         LOG_WARN(
             "value with ${ is taken as it is: -config.expand-env is off", "setting=%s", s->yaml);
 }
@@ -292,6 +293,10 @@ void config_limits_ingest(const struct config_limits *l, struct ingest_limits *r
             .reset_s = l->quota_reset_s,
             .requests = at_least_0(l->quota_requests),
             .requests_period_ns = l->quota_requests_period_ns},
+        .usage_groups = l->usage_groups,
+        .group_quotas = l->group_quotas,
+        .group_sampling = l->group_sampling,
+        .keep_stripped = l->keep_stripped,
         .relabel_rules = l->relabel_rules,
         .sample_type_rules = l->sample_type_rules,
         .default_rules = (enum ingest_default_rules)l->default_rules,
@@ -318,5 +323,6 @@ void config_limits_query(const struct config_limits *l, struct query_limits *ret
         .max_nodes_default = MAX(l->max_nodes_default, 0),
         .max_nodes_max = MAX(l->max_nodes_max, 0),
         .max_nodes_on_select_merge_profile = l->max_nodes_on_select_merge_profile,
+        .include_stripped = l->include_stripped,
     };
 }

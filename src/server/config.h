@@ -19,13 +19,16 @@ enum config_type {
     CONFIG_INT,
     CONFIG_BYTES, /* integer, or with KB MB GB KiB MiB GiB */
     CONFIG_FLOAT,
-    CONFIG_DURATION,   /* Go: 1h30m, 300ms */
-    CONFIG_XDURATION,  /* integers with y w d h m s ms: 30d, 1h30m; 0 */
-    CONFIG_RULES,      /* relabelling rules: a sequence of mappings, or its JSON */
-    CONFIG_TYPE_RULES, /* the same, only drop and keep */
-    CONFIG_POSITION,   /* first, last, disabled */
-    CONFIG_PERIOD,     /* second, minute, … year */
-    CONFIG_ANY,        /* any YAML, not looked at; only for settings without effect */
+    CONFIG_DURATION,       /* Go: 1h30m, 300ms */
+    CONFIG_XDURATION,      /* integers with y w d h m s ms: 30d, 1h30m; 0 */
+    CONFIG_RULES,          /* relabelling rules: a sequence of mappings, or its JSON */
+    CONFIG_TYPE_RULES,     /* the same, only drop and keep */
+    CONFIG_POSITION,       /* first, last, disabled */
+    CONFIG_PERIOD,         /* second, minute, … year */
+    CONFIG_USAGE_GROUPS,   /* a mapping of names to selectors, or its JSON; as the next two */
+    CONFIG_GROUP_SAMPLING, /* of names to probabilities */
+    CONFIG_GROUP_QUOTAS,   /* of names to quotas */
+    CONFIG_ANY,            /* any YAML, not looked at; only for settings without effect */
 };
 
 enum config_category { CONFIG_BASIC, CONFIG_ADVANCED, CONFIG_HIDDEN };
@@ -60,9 +63,13 @@ struct config_limits {
     int64_t quota_period; /* enum ingest_period */
     int64_t quota_reset_s, quota_requests, quota_requests_period_ns;
     const struct relabel *relabel_rules, *sample_type_rules; /* of relabel_compile */
-    int64_t default_rules;                                   /* enum ingest_default_rules */
-    uint64_t max_head_bytes;                                 /* 0: a quarter of the head */
-    int64_t max_query_lookback_ns;                           /* 0: the retention */
+    const struct usage_groups *usage_groups;                 /* of usage_groups_compile; … */
+    const struct group_rules *group_quotas, *group_sampling;
+    bool keep_stripped, include_stripped;
+    int64_t artificial_delay_ns;   /* of answers to uploads */
+    int64_t default_rules;         /* enum ingest_default_rules */
+    uint64_t max_head_bytes;       /* 0: a quarter of the head */
+    int64_t max_query_lookback_ns; /* 0: the retention */
     int64_t max_query_length_ns, max_nodes_default, max_nodes_max;
     bool max_nodes_on_select_merge_profile;
     int64_t retention_ns, compactor_retention_ns;

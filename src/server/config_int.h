@@ -9,9 +9,14 @@ struct config_value {
     int64_t i;
     uint64_t u;
     double f;
-    struct str s; /* a view of the text */
-    const struct relabel *rules;
+    struct str s;         /* a view of the text */
+    const void *compiled; /* of CONFIG_RULES and its like; kept by ingest/compiled.h */
 };
+
+/* Whether the type's values are compiled from JSON; and doing so, *ret NULL for an empty one. */
+bool config_is_compiled(enum config_type type);
+enum status config_compile(
+    enum config_type type, struct str json, const void **ret, struct error *err);
 
 /* false: not a value of that type; *ret_range: it is one, but out of range. */
 bool config_value_parse(

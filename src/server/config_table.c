@@ -12,6 +12,8 @@ typedef int64_t ctype_INT, ctype_DURATION, ctype_XDURATION;
 typedef uint64_t ctype_BYTES;
 typedef double ctype_FLOAT;
 typedef const struct relabel *ctype_RULES, *ctype_TYPE_RULES;
+typedef const struct usage_groups *ctype_USAGE_GROUPS;
+typedef const struct group_rules *ctype_GROUP_SAMPLING, *ctype_GROUP_QUOTAS;
 typedef int64_t ctype_POSITION, ctype_PERIOD;
 
 #define SAME_TYPE(type, member)                                                               \

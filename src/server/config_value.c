@@ -229,6 +229,49 @@ static bool parse_word(struct str s, const struct str *words, size_t n, int64_t 
     return false;
 }
 
+bool config_is_compiled(enum config_type type)
+{
+    return type == CONFIG_RULES || type == CONFIG_TYPE_RULES || type == CONFIG_USAGE_GROUPS ||
+           type == CONFIG_GROUP_SAMPLING || type == CONFIG_GROUP_QUOTAS;
+}
+
+enum status config_compile(
+    enum config_type type, struct str json, const void **ret, struct error *err)
+{
+    const struct relabel *rules = NULL;
+    const struct usage_groups *groups = NULL;
+    const struct group_rules *of_groups = NULL;
+    switch (type) {
+    case CONFIG_RULES:
+    case CONFIG_TYPE_RULES:
+        TRY(relabel_compile(json, type == CONFIG_TYPE_RULES, &rules, err));
+        *ret = rules;
+        return ST_OK;
+    case CONFIG_USAGE_GROUPS:
+        TRY(usage_groups_compile(json, &groups, err));
+        *ret = groups;
+        return ST_OK;
+    case CONFIG_GROUP_SAMPLING:
+        TRY(group_sampling_compile(json, &of_groups, err));
+        *ret = of_groups;
+        return ST_OK;
+    default:
+        TRY(group_quotas_compile(json, &of_groups, err));
+        *ret = of_groups;
+        return ST_OK;
+    }
+}
+
+/* The text of the compiled value at p. */
+static struct str compiled_text(enum config_type type, const void *p)
+{
+    if (type == CONFIG_USAGE_GROUPS)
+        return usage_groups_text(*(const struct usage_groups *const *)p);
+    if (type == CONFIG_GROUP_SAMPLING || type == CONFIG_GROUP_QUOTAS)
+        return group_rules_text(*(const struct group_rules *const *)p);
+    return relabel_text(*(const struct relabel *const *)p);
+}
+
 bool config_value_parse(
     enum config_type type, struct str text, struct config_value *ret_value, bool *ret_range)
 {
@@ -242,7 +285,10 @@ bool config_value_parse(
         return true;
     case CONFIG_RULES:
     case CONFIG_TYPE_RULES:
-        return relabel_compile(text, type == CONFIG_TYPE_RULES, &ret_value->rules, NULL) == ST_OK;
+    case CONFIG_USAGE_GROUPS:
+    case CONFIG_GROUP_SAMPLING:
+    case CONFIG_GROUP_QUOTAS:
+        return config_compile(type, text, &ret_value->compiled, NULL) == ST_OK;
     case CONFIG_POSITION:
         return parse_word(text, positions, ARRAY_LEN(positions), &ret_value->i);
     case CONFIG_PERIOD:
@@ -327,9 +373,13 @@ void config_value_format(enum config_type type, const void *p, struct buf *out)
         buf_str(out, ((const struct str *)p)->n ? STR("********") : STR_EMPTY);
         return;
     case CONFIG_RULES:
-    case CONFIG_TYPE_RULES: {
-        struct str text = relabel_text(*(const struct relabel *const *)p);
-        buf_str(out, text.n ? text : STR("[]"));
+    case CONFIG_TYPE_RULES:
+    case CONFIG_USAGE_GROUPS:
+    case CONFIG_GROUP_SAMPLING:
+    case CONFIG_GROUP_QUOTAS: {
+        bool list = type == CONFIG_RULES || type == CONFIG_TYPE_RULES;
+        struct str text = compiled_text(type, p);
+        buf_str(out, text.n ? text : list ? STR("[]") : STR("{}"));
         return;
     }
     case CONFIG_POSITION:
@@ -374,7 +424,10 @@ bool config_value_store(
     }
     case CONFIG_RULES:
     case CONFIG_TYPE_RULES:
-        *(const struct relabel **)p = v->rules;
+    case CONFIG_USAGE_GROUPS:
+    case CONFIG_GROUP_SAMPLING:
+    case CONFIG_GROUP_QUOTAS:
+        memcpy(p, &v->compiled, sizeof v->compiled); /* a pointer of its own type */
         return true;
     case CONFIG_BOOL:
         *(bool *)p = v->b;

@@ -131,8 +131,11 @@ static const char *type_name(enum config_type t)
         [CONFIG_FLOAT] = "float64",
         [CONFIG_DURATION] = "time.Duration",
         [CONFIG_XDURATION] = "model.Duration",
-        [CONFIG_RULES] = "relabel.Config",
-        [CONFIG_TYPE_RULES] = "relabel.Config",
+        [CONFIG_RULES] = "[]*relabel.Config",
+        [CONFIG_TYPE_RULES] = "[]*relabel.Config",
+        [CONFIG_USAGE_GROUPS] = "map[string]string",
+        [CONFIG_GROUP_SAMPLING] = "map[string]sampling.UsageGroupSampling",
+        [CONFIG_GROUP_QUOTAS] = "map[string]ingestlimits.UsageGroup",
         [CONFIG_POSITION] = "first, last or disabled",
         [CONFIG_PERIOD] = "second, minute, hour, day, week, month or year",
         [CONFIG_ANY] = "any",
@@ -195,8 +198,12 @@ static void check_duplicates(struct reader *r, const yaml_node_t *map)
     idmap_done(&seen);
 }
 
-static bool put_scalar(struct buf *out, const yaml_node_t *n)
+/* Writes the node as JSON; false: it has another shape. */
+typedef bool (*put_fn)(struct reader *r, struct buf *out, const yaml_node_t *n);
+
+static bool put_scalar(struct reader *r, struct buf *out, const yaml_node_t *n)
 {
+    (void)r;
     if (n->type != YAML_SCALAR_NODE)
         return false;
     if (is_null(n))
@@ -206,30 +213,28 @@ static bool put_scalar(struct buf *out, const yaml_node_t *n)
     return true;
 }
 
-static bool put_list(struct reader *r, struct buf *out, const yaml_node_t *seq)
+static bool put_list_of(struct reader *r, struct buf *out, const yaml_node_t *seq, put_fn put)
 {
-    bool ok = true;
+    bool ok = seq->type == YAML_SEQUENCE_NODE;
     buf_byte(out, '[');
-    for (yaml_node_item_t *it = seq->data.sequence.items.start;
+    for (yaml_node_item_t *it = ok ? seq->data.sequence.items.start : NULL;
          ok && it < seq->data.sequence.items.top; it++) {
         if (it > seq->data.sequence.items.start)
             buf_byte(out, ',');
-        ok = put_scalar(out, yaml_document_get_node(r->doc, *it));
+        ok = put(r, out, yaml_document_get_node(r->doc, *it));
     }
     buf_byte(out, ']');
     return ok;
 }
 
-/* A mapping of scalars and lists of scalars as JSON; false: it has another shape. */
-static bool put_mapping(struct reader *r, struct buf *out, const yaml_node_t *map)
+static bool put_map_of(struct reader *r, struct buf *out, const yaml_node_t *map, put_fn put)
 {
-    if (map->type != YAML_MAPPING_NODE)
-        return false;
-    bool ok = true;
+    bool ok = map->type == YAML_MAPPING_NODE;
+    if (ok)
+        check_duplicates(r, map);
     buf_byte(out, '{');
-    for (const yaml_node_pair_t *p = map->data.mapping.pairs.start;
+    for (const yaml_node_pair_t *p = ok ? map->data.mapping.pairs.start : NULL;
          ok && p < map->data.mapping.pairs.top; p++) {
-        const yaml_node_t *value = yaml_document_get_node(r->doc, p->value);
         const yaml_node_t *key = yaml_document_get_node(r->doc, p->key);
         if (p > map->data.mapping.pairs.start)
             buf_byte(out, ',');
@@ -237,37 +242,41 @@ static bool put_mapping(struct reader *r, struct buf *out, const yaml_node_t *ma
             return false;
         json_put_string(out, scalar(key));
         buf_byte(out, ':');
-        ok = value->type == YAML_SEQUENCE_NODE ? put_list(r, out, value) : put_scalar(out, value);
+        ok = put(r, out, yaml_document_get_node(r->doc, p->value));
     }
     buf_byte(out, '}');
     return ok;
 }
 
-/* A sequence of mappings becomes the JSON that relabel_compile reads. */
-static void read_rules(struct reader *r, int row, const yaml_node_t *n)
+static bool put_leaf(struct reader *r, struct buf *out, const yaml_node_t *n)
 {
+    return n->type == YAML_SEQUENCE_NODE ? put_list_of(r, out, n, put_scalar)
+                                         : put_scalar(r, out, n);
+}
+
+static bool put_mapping(struct reader *r, struct buf *out, const yaml_node_t *n)
+{
+    return put_map_of(r, out, n, put_leaf);
+}
+
+/* Whatever is compiled becomes the JSON that config_compile reads. */
+static void read_compiled(struct reader *r, int row, const yaml_node_t *n)
+{
+    enum config_type type = config_settings[row].type;
     struct buf out;
     struct error err = {0};
-    const struct relabel *rules;
+    const void *compiled;
+    bool ok;
     buf_init(&out, RULES_BYTES);
-    bool ok = n->type == YAML_SEQUENCE_NODE;
-    buf_byte(&out, '[');
-    for (yaml_node_item_t *it = ok ? n->data.sequence.items.start : NULL;
-         ok && it < n->data.sequence.items.top; it++) {
-        const yaml_node_t *map = yaml_document_get_node(r->doc, *it);
-        if (it > n->data.sequence.items.start)
-            buf_byte(&out, ',');
-        if (map->type == YAML_MAPPING_NODE)
-            check_duplicates(r, map);
-        ok = put_mapping(r, &out, map);
-    }
-    buf_byte(&out, ']');
-    bool types = config_settings[row].type == CONFIG_TYPE_RULES;
+    if (type == CONFIG_RULES || type == CONFIG_TYPE_RULES)
+        ok = put_list_of(r, &out, n, put_mapping);
+    else
+        ok = put_map_of(r, &out, n, type == CONFIG_USAGE_GROUPS ? put_scalar : put_mapping);
     if (!ok)
-        wrong_type(r, n, "[]*relabel.Config");
+        wrong_type(r, n, type_name(type));
     else if (out.failed)
         problem(r, n, "the rules are too long");
-    else if (relabel_compile(buf_view(&out), types, &rules, &err) != ST_OK)
+    else if (config_compile(type, buf_view(&out), &compiled, &err) != ST_OK)
         problem(r, n, "%s", err.msg);
     else
         set(r, row, buf_view(&out));
@@ -300,8 +309,8 @@ static void read_leaf(struct reader *r, int row, const yaml_node_t *n)
     struct str text;
     if (is_null(n))
         return;
-    if (type == CONFIG_RULES || type == CONFIG_TYPE_RULES)
-        read_rules(r, row, n);
+    if (config_is_compiled(type))
+        read_compiled(r, row, n);
     else if (type == CONFIG_ANY)
         set(r, row, STR("(given)"));
     else if (type == CONFIG_LIST && n->type == YAML_SEQUENCE_NODE)

@@ -6,10 +6,12 @@
  * it is counted under the tenant's name. ST_DATA_LOSS closes the connection without an answer:
  * whether the upload is stored cannot be known, and either answer could be a lie. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "server/server_int.h"
 
 /* One tenant's part of the head, unless its limits say otherwise. */
 enum { HEAD_SHARE = 4 };
+#define DELAY_NS_MAX (60 * NS_PER_S)
 
 /* What ingest gets of a tenant; its ingest_config.limits. */
 static void limits_of(void *ctx, struct str tenant, struct ingest_limits *ret_limits)
@@ -20,6 +22,15 @@ static void limits_of(void *ctx, struct str tenant, struct ingest_limits *ret_li
     config_limits_ingest(&l, ret_limits);
     if (ret_limits->head_bytes_max == 0 && s->config->multitenancy_enabled)
         ret_limits->head_bytes_max = s->head_bytes / HEAD_SHARE;
+}
+
+void handler_pad(struct server *s, struct http_request *rq, struct str tenant)
+{
+    struct config_limits l;
+    overrides_limits(s->overrides, tenant, &l);
+    if (l.artificial_delay_ns > 0)
+        rq->pad_ns =
+            (int64_t)((double)MIN(l.artificial_delay_ns, DELAY_NS_MAX) * (0.9 + 0.2 * hash_draw()));
 }
 
 struct ingest *handler_ingest_new(struct server *s)
@@ -73,6 +84,7 @@ static void handle_ingest(struct http_request *rq, void *ctx)
         http_reply_error(rq, &err);
         return;
     }
+    handler_pad(s, rq, up.tenant);
     ingest_upload(s->ingest, &up, upload_done, rq);
 }
 
@@ -121,6 +133,7 @@ static void handle_push(struct connect_call *call, const void *request, void *ct
         connect_fail(call, &err);
         return;
     }
+    handler_pad(s, call->rq, push.tenant);
     ingest_push(s->ingest, &push, push_done, call);
 }
 

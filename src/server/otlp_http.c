@@ -97,6 +97,7 @@ static void export_http(struct server *s, struct http_request *rq)
     if (st == ST_OK)
         st = read_body(rq, body_limit(s, export.tenant), &export.message, &err);
     if (st == ST_OK) {
+        handler_pad(s, rq, export.tenant);
         ingest_otlp(s->ingest, &export, export_done, rq);
         return;
     }
@@ -131,6 +132,7 @@ static void export_call(struct connect_call *call, const void *request, void *ct
         .arena = call->arena,
         .now_ns = clock_wall_ns()};
     if (handler_tenant(s, call->rq, &export.tenant, &err) == ST_OK) {
+        handler_pad(s, call->rq, export.tenant);
         ingest_otlp(s->ingest, &export, call_done, call);
         return;
     }

@@ -255,6 +255,7 @@ void overrides_query_limits(
         all.max_nodes_default = smallest(all.max_nodes_default, q.max_nodes_default);
         all.max_nodes_max = smallest(all.max_nodes_max, q.max_nodes_max);
         all.max_nodes_on_select_merge_profile |= q.max_nodes_on_select_merge_profile;
+        all.include_stripped |= q.include_stripped;
     }
     *ret_limits = all;
 }

@@ -41,6 +41,8 @@ enum status handler_tenant(
  * reference. */
 enum status handler_only_tenant(
     struct server *s, struct http_request *rq, struct str *ret_tenant, struct error *err);
+/* The answer to this upload waits as long as the tenant's settings say, if it is taken. */
+void handler_pad(struct server *s, struct http_request *rq, struct str tenant);
 /* Reads the Accept header. False: it is no list of media types, and the request was answered with
  * 400 and plain text, as the reference does it. */
 bool handler_accept(struct http_request *rq, bool *ret_utf8_names);

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Whatever config_value_store writes: a member of any type. */
 union member {
     struct str s;
-    const struct relabel *rules;
+    const void *compiled;
     double f;
     int64_t i;
     uint64_t u;

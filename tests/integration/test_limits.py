@@ -225,6 +225,180 @@ def quota(build):
                 s.start()
 
 
+GROUPS = """
+overrides:
+  t:
+    distributor_usage_groups:
+      shops: '{service_name=~"shop|cart"}'
+      env/${labels.env}: '{env!=""}'
+%s
+"""
+GROUP_QUOTA = """
+    ingestion_limit:
+      period_type: day
+      limit_reset_time: 1767225600
+      usage_groups:
+        shops: {limit_reached: true, period_limit_mb: 1024}
+"""
+SAMPLING = """
+    distributor_sampling:
+      usage_groups:
+        shops: {probability: 0}
+        env/${labels.env}: {probability: 0.5}
+        env/prod: {probability: 1}
+    keep_stripped_profiles: %s
+    include_stripped_profiles: %s
+"""
+
+
+def group_bytes(s, what, first, group):
+    """A usage group's bytes: `received_decompressed` by type, `discarded_bytes` by reason."""
+    text = s.request("GET", "/metrics")[2].decode()
+    found = re.search(r'pyroscope_usage_group_%s_total\{(?:type|reason)="%s",tenant="t",usage_group="%s"\} (\S+)'
+                      % (what, first, group), text)
+    return int(float(found.group(1))) if found else 0
+
+
+def totals(s, tenant, method):
+    """The names of a flame graph, or the sum of a timeline."""
+    now = int(time.time() * 1000)
+    rq = {"profileTypeID": "process_cpu:cpu:nanoseconds:cpu:nanoseconds", "labelSelector": '{service_name="shop"}',
+          "start": now - 3600000, "end": now + 60000}
+    if method == "SelectSeries":
+        rq["step"] = 3600
+    _, _, text = s.request("POST", "/querier.v1.QuerierService/" + method,
+                           {"X-Scope-OrgID": tenant, "Content-Type": "application/json"}, json.dumps(rq).encode())
+    answer = json.loads(text)
+    if method == "SelectSeries":
+        return sum(int(p["value"]) for series in answer.get("series", []) for p in series["points"])
+    return answer.get("flamegraph", {}).get("names", [])
+
+
+class Overrides:
+    """A file of overrides and a server that rereads it."""
+    def __init__(self, build, folder, text):
+        self.path = os.path.join(folder, "overrides.yaml")
+        self.write(text)
+        self.server = Server(build, ["-auth.multitenancy-enabled=true", "-runtime-config.reload-period=100ms",
+                                     "-runtime-config.file=" + self.path])
+
+    def write(self, text):
+        with open(self.path + ".new", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.rename(self.path + ".new", self.path)
+
+    def change(self, text, seen):
+        """Writes the file and waits until /runtime_config says what it says now."""
+        self.write(text)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if seen in self.server.request("GET", "/runtime_config")[2].decode():
+                return
+            time.sleep(0.05)
+        check("reloaded: " + seen, False)
+
+
+def usage_groups(build, folder):
+    o = Overrides(build, folder, GROUPS % GROUP_QUOTA)
+    with o.server as s:
+        text = "limit of 1.0 GiB/day reached for usage group shops, next reset at 2026-01-01T00:00:00Z"
+        refused("a group over its quota", upload(s, "t", "shop"), text)
+        check("a service of no group", upload(s, "t", "fleet")[0] == 200)
+        check("a made name", upload(s, "t", "fleet{env=prod}")[0] == 200)
+        check("another tenant", upload(s, "u", "shop")[0] == 200)
+        want = [("shop", "usage_group_limit_reached", "limits.ingestion_limit.usage_groups", 1)]
+        check("on record", refusals(s, "t") == want, refusals(s, "t"))
+        check("the metric's reason", discarded(s, "ingest_limit_reached", "t")[0] == 1)
+        for group in ("shops", "env/prod", "other"):
+            check("received of " + group, group_bytes(s, "received_decompressed", "process_cpu", group) > 0)
+        lost = group_bytes(s, "discarded_bytes", "ingest_limit_reached", "shops")
+        check("discarded of shops", lost == discarded(s, "ingest_limit_reached", "t")[1] > 0, lost)
+        check("discarded of other", group_bytes(s, "discarded_bytes", "ingest_limit_reached", "other") == 0)
+        for i in range(70):
+            check("many names", upload(s, "t", "fleet{env=e%d}" % i)[0] == 200)
+        check("a name in time", group_bytes(s, "received_decompressed", "process_cpu", "env/e62") > 0)
+        check("a name too many", group_bytes(s, "received_decompressed", "process_cpu", "env/e63") == 0)
+        check("overflow", group_bytes(s, "received_decompressed", "process_cpu", "overflow") > 0)
+        text = s.request("GET", "/metrics")[2].decode()
+        check("u has no groups", not re.search('usage_group.*tenant="u"', text))
+        for bytes_of in ("samples", "symbols"):
+            check(bytes_of + " bytes", 'pyroscope_distributor_received_%s_bytes_sum{type="process_cpu",tenant="t"}' % bytes_of
+                  in text)
+        o.change((GROUPS % GROUP_QUOTA).replace("limit_reached: true", "limit_reached: false"), '"limit_reached":"false"')
+        check("the quota is off", upload(s, "t", "shop")[0] == 200)
+        o.write((GROUPS % "").replace("=~", "=="))
+        until = time.monotonic() + 20
+        while "usage group" not in s.logged() and time.monotonic() < until:
+            time.sleep(0.05)
+        check("a bad selector is named", re.search('usage group .{0,2}shops.{0,2}: 1:1[0-9]: parse error', s.logged()))
+        check("and changes nothing", "GiB" not in upload(s, "t", "shop")[1] and
+              "usage_groups: {" in s.request("GET", "/runtime_config")[2].decode())
+
+
+def sampling(build, folder):
+    o = Overrides(build, folder, GROUPS % (SAMPLING % ("false", "false")))
+    with o.server as s:
+        check("dropped is fine", upload(s, "t", "shop") == (200, ""))
+        check("in several groups the smallest counts", upload(s, "t", "cart{env=prod}")[0] == 200)
+        check("a name as made goes before one as written", [upload(s, "t", "fleet{env=prod}")[0] for _ in range(20)] == [200] * 20)
+        check("of no group", upload(s, "t", "fleet")[0] == 200)
+        check("another tenant", upload(s, "u", "shop")[0] == 200)
+        check("only one is there", services(s, "t") == ["fleet"], services(s, "t"))
+        setting = "limits.distributor_sampling.usage_groups"
+        want = [("cart", "dropped_by_sampling_rules", setting, 1), ("shop", "dropped_by_sampling_rules", setting, 1)]
+        check("on record", sorted(refusals(s, "t")) == want, refusals(s, "t"))
+        n, lost = discarded(s, "dropped_by_sampling_rules", "t")
+        check("in the metrics", n == 2 and group_bytes(s, "discarded_bytes", "dropped_by_sampling_rules", "shops") == lost > 0)
+        o.change(GROUPS % (SAMPLING % ("true", "false")), "keep_stripped_profiles: true")
+        check("stripped is fine", upload(s, "t", "shop") == (200, ""))
+        check("it is there", services(s, "t") == ["fleet", "shop"], services(s, "t"))
+        check("without a stack", "work" not in totals(s, "t", "SelectMergeStacktraces"))
+        check("not in timelines", totals(s, "t", "SelectSeries") == 0)
+        check("counted", discarded(s, "dropped_by_sampling_rules", "t")[0] == 3)
+        o.change(GROUPS % (SAMPLING % ("true", "true")), "include_stripped_profiles: true")
+        check("in timelines", totals(s, "t", "SelectSeries") == totals(s, "u", "SelectSeries") > 0, totals(s, "t", "SelectSeries"))
+        check("still without a stack", "work" not in totals(s, "t", "SelectMergeStacktraces"))
+        o.change(GROUPS % "    max_sessions_per_series: 1", "max_sessions_per_series: 1")
+        check("no sampling", upload(s, "t", "shop")[0] == 200 and "work" in totals(s, "t", "SelectMergeStacktraces"))
+
+
+DELAY = """
+overrides:
+  t: {ingestion_artificial_delay: %s}
+"""
+
+
+def delay(build, folder):
+    o = Overrides(build, folder, DELAY % "500ms")
+    with o.server as s:
+        def timed(tenant, name):
+            begun, query = time.monotonic(), "/ingest?" + urllib.parse.urlencode({"name": name})
+            status, headers, _ = s.request("POST", query, {"X-Scope-OrgID": tenant}, b"main;work 10\n")
+            return status, time.monotonic() - begun, headers.get("server-timing", "")
+        status, took, timing = timed("t", "shop")
+        check("held back", status == 200 and took >= 0.45, took)
+        found = re.fullmatch(r"artificial_delay;dur=(\d+\.\d+)", timing)
+        check("says so", found and float(found.group(1)) <= 550, timing)
+        status, _, timing = timed("t", "sh op")
+        check("a refusal is not", status == 400 and not timing, timing)
+        status, _, timing = timed("u", "shop")
+        check("another tenant is not", status == 200 and not timing, timing)
+        o.change(DELAY % "1m", "ingestion_artificial_delay: 1m")
+        many = [socket.create_connection(("127.0.0.1", s.port), timeout=20) for _ in range(30)]
+        for c in many:
+            c.sendall(b"POST /ingest?name=shop HTTP/1.1\r\nHost: x\r\nX-Scope-OrgID: t\r\nContent-Length: 13\r\n\r\nmain;work 10\n")
+        status, took, _ = timed("u", "shop")
+        check("no worker waits", status == 200 and took < 20, took)
+        until = time.monotonic() + 20
+        while 'everflame_profiles_stored_total{tenant="t"} 31' not in s.request("GET", "/metrics")[2].decode() and \
+                time.monotonic() < until:
+            time.sleep(0.05)
+        s.stop()
+        check("a stop sends what is held", all(c.recv(100).startswith(b"HTTP/1.1 200") for c in many))
+        for c in many:
+            c.close()
+
+
 def main():
     build = sys.argv[1] if len(sys.argv) > 1 else "build"
     flags = ["-auth.multitenancy-enabled=true", "-validation.max-active-series=3", "-validation.max-active-services=2",
@@ -257,6 +431,9 @@ def main():
     budget(build)
     head_share(build)
     quota(build)
+    for test in (usage_groups, sampling, delay):
+        with tempfile.TemporaryDirectory(prefix="everflame-test-") as folder:
+            test(build, folder)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -320,6 +320,16 @@ static void test_yaml_errors(void **state)
             "f: yaml: unmarshal errors:\n  line 1: field Server not found in type config"},
         {"? [a]\n: 1\n", "f: yaml: unmarshal errors:\n  line 1: invalid map key"},
         {"target: \"all\n", "f: yaml: line 2: found unexpected end of stream"},
+        {"limits:\n  distributor_usage_groups: [a]\n",
+            "f: yaml: unmarshal errors:\n  line 2: cannot unmarshal !!seq into map[string]string"},
+        {"limits:\n  distributor_usage_groups:\n    a: [b]\n",
+            "f: yaml: unmarshal errors:\n  line 3: cannot unmarshal !!map into map[string]string"},
+        {"limits:\n  distributor_usage_groups: {a: b c}\n",
+            "f: yaml: unmarshal errors:\n  line 2: usage group \"a\": 1:3: parse error: unexpected "
+            "identifier \"c\", expected end of input"},
+        {"limits:\n  distributor_sampling: {usage_groups: {a: {probability: 2}}}\n",
+            "f: yaml: unmarshal errors:\n  line 2: usage group \"a\": probability is not a number "
+            "from 0 to 1"},
         {"overrides:\n  a: {}\n",
             "f: yaml: unmarshal errors:\n  line 1: field overrides not found in type config"},
     };
@@ -343,6 +353,10 @@ static void test_yaml_accepts(void **state)
         "target: all\n---\nnonsense: 1\n",
         "memberlist:\n  join_members: [a:7946, b:7946]\n",
         "limits:\n  ingestion_relabeling_rules:\n    - action: drop\n      source_labels: [a, b]\n",
+        "limits:\n  distributor_usage_groups: {a: '{b=\"c\"}', 'x-${labels.env}': '{}'}\n",
+        "limits:\n  distributor_sampling:\n    usage_groups:\n      a: {probability: 0.5}\n",
+        "limits:\n  ingestion_limit: {usage_groups: {a: {limit_reached: true}, b: {}}}\n",
+        "limits: {ingestion_artificial_delay: 1s, keep_stripped_profiles: true}\n",
         "limits: {ingestion_rate_mb: 0x10, max_query_lookback: 0, reject_older_than: 0s}\n",
         "server: &s\n  http_listen_port: 7\n",
         "ingester:\n  lifecycler:\n    ring:\n      kvstore:\n        store: inmemory\n",
