@@ -1,5 +1,5 @@
 /* A connection without a socket: the transport is two byte arrays, time is what the test says.
- * Used by test_http1.c, test_http2.c, fuzz_http_request.c and fuzz_h2.c. */
+ * Used by test_http1.c, test_http2.c, test_http_delay.c, fuzz_http_request.c and fuzz_h2.c. */
 #ifndef TESTS_HTTP_MEM_H
 #define TESTS_HTTP_MEM_H
 

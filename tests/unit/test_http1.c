@@ -893,97 +893,6 @@ static void test_error_json(void **state)
     done();
 }
 
-/* ---- replies that are held back ---- */
-
-/* Answers the held request; it is due a second after now (the connection began at time 0). */
-static int64_t reply_padded(int status)
-{
-    fx.held->pad_ns = clock_mono_ns() + NS_PER_S;
-    int64_t due = fx.held->pad_ns;
-    http_reply_text(fx.held, status, STR_EMPTY, STR("x"));
-    return due;
-}
-
-static void test_padded_reply(void **state)
-{
-    (void)state;
-    open_default();
-    feed("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-    int64_t due = reply_padded(204);
-    later(due - 1);
-    assert_int_equal(fx.io.out.n, 0);
-    later(1);
-    expect_status("204");
-    assert_true(out_has("Server-Timing: artificial_delay;dur="));
-    buf_clear(&fx.io.out);
-    fx.s->loop.now_ns = 0;
-    feed("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"); /* what was refused does not wait */
-    reply_padded(400);
-    loop_settle(&fx.s->loop);
-    expect_status("400");
-    assert_false(out_has("Server-Timing"));
-    buf_clear(&fx.io.out);
-    feed("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"); /* nor what took longer anyway */
-    fx.held->pad_ns = clock_mono_ns();
-    http_reply_text(fx.held, 200, STR_EMPTY, STR("x"));
-    loop_settle(&fx.s->loop);
-    expect_status("200");
-    assert_false(out_has("Server-Timing"));
-    done();
-}
-
-static void test_padded_reply_to_nobody(void **state)
-{
-    (void)state;
-    open_default();
-    feed("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-    int64_t due = reply_padded(200);
-    loop_settle(&fx.s->loop);
-    conn_event(fx.c, false, false, true, true);
-    assert_true(fx.io.closed);
-    later(due);
-    assert_int_equal(fx.io.out.n, 0);
-    assert_int_equal(fx.s->loop.n_inflight, 0);
-    done();
-}
-
-static void test_stop_sends_padded_replies(void **state)
-{
-    (void)state;
-    open_default();
-    feed("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-    reply_padded(200);
-    loop_settle(&fx.s->loop);
-    assert_int_equal(fx.io.out.n, 0);
-    fx.s->loop.stop_seen = true;
-    loop_settle(&fx.s->loop);
-    expect_status("200");
-    done();
-}
-
-static void test_held_order(void **state)
-{
-    (void)state;
-    enum { N = 1000 };
-    struct held h = {0};
-    struct request *rs = mem_new(N * sizeof *rs);
-    for (uint32_t i = 0; i < N; i++) {
-        rs[i].send_at_ns = (int64_t)(i * 7919u % 613u);
-        assert_true(held_put(&h, &rs[i]));
-    }
-    assert_null(held_take(&h, -1));
-    int64_t last = 0;
-    for (uint32_t i = 0; i < N; i++) {
-        struct request *r = held_take(&h, held_next_ns(&h));
-        assert_true(r->send_at_ns >= last);
-        last = r->send_at_ns;
-        r->send_at_ns = -1; /* each comes once */
-    }
-    assert_true(held_next_ns(&h) == INT64_MAX);
-    held_done(&h);
-    mem_free(rs);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1021,10 +930,6 @@ int main(void)
         cmocka_unit_test(test_trailers),
         cmocka_unit_test(test_cut_body_is_an_error),
         cmocka_unit_test(test_error_json),
-        cmocka_unit_test(test_padded_reply),
-        cmocka_unit_test(test_padded_reply_to_nobody),
-        cmocka_unit_test(test_stop_sends_padded_replies),
-        cmocka_unit_test(test_held_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
