@@ -10,11 +10,8 @@ is checked. Besides CPU: allocation (three to one) and a mutex. A missing Go is 
 import os
 import sys
 
-from sdk import CACHE, HERE, Program, alloc_row, inclusive, run, test, tool
+from sdk import HERE, Program, alloc_row, go_build, inclusive, test
 
-FOLDER = os.path.join(CACHE, "go")
-ENV = {"GOMODCACHE": os.path.join(FOLDER, "mod"), "GOCACHE": os.path.join(FOLDER, "cache"),
-       "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
 SERVICE = "go-app"
 SPACE = "memory:alloc_space:bytes:space:bytes"
 MUTEX = "mutex:delay:nanoseconds:contentions:count"
@@ -23,9 +20,7 @@ OTHERS = {"memory:inuse_space:bytes:space:bytes", "memory:inuse_objects:count:sp
 
 
 def prepare():
-    go, program = tool("go", "Go 1.25 or newer"), os.path.join(FOLDER, "work")
-    os.makedirs(FOLDER, exist_ok=True)
-    run([go, "build", "-o", program, "."], "go build", cwd=os.path.join(HERE, "go"), env=dict(os.environ, **ENV))
+    program = go_build(os.path.join(HERE, "go"), ".", "work")
     return lambda server: Program([program, server.url])
 
 

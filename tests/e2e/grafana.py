@@ -26,9 +26,9 @@ sys.path[:0] = [HERE, TESTS, os.path.join(TESTS, "conformance"), os.path.join(TE
 import conformance  # noqa: E402
 from grafana_drilldown import drilldown  # noqa: E402
 from grafana_view import (Bad, call_site, factor, flame_rows, heatmap_frames, need, series_frames, stacks)  # noqa: E402
-from grpc_go import ENV, TLSServer, make_certificates  # noqa: E402
+from grpc_go import TLSServer, make_certificates  # noqa: E402
 from protolite import Schema, read_value, read_varint  # noqa: E402
-from sdk import CACHE, Report, run, tool  # noqa: E402
+from sdk import Report, go_build  # noqa: E402
 from server import OLD_DATA, Server  # noqa: E402
 from test_rpc import CASES, ERRORS, QUERIER, SIDE, upload  # noqa: E402
 
@@ -49,10 +49,7 @@ class Source:
     """The data source: one line of calls at once."""
 
     def __init__(self, url):
-        program = os.path.join(CACHE, "grpc", "grafana")
-        os.makedirs(os.path.dirname(program), exist_ok=True)
-        run([tool("go", "Go 1.26 or newer"), "build", "-o", program, "."], "go build",
-            cwd=os.path.join(HERE, "grafana"), env=dict(os.environ, **ENV))
+        program = go_build(os.path.join(HERE, "grafana"), ".", "grafana")
         self.url = url
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 

@@ -19,14 +19,11 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
-from sdk import CACHE, Report, run, tool  # noqa: E402
+from sdk import Report, go_build, run, tool  # noqa: E402
 from test_rpc import CASES, CPU, ERRORS, QUERIER, RANGE, SIDE, T0, upload  # noqa: E402
 from protolite import Schema, sized, tag  # noqa: E402
 from server import OLD_DATA, Server  # noqa: E402
 
-FOLDER = os.path.join(CACHE, "grpc")
-ENV = {"GOMODCACHE": os.path.join(FOLDER, "mod"), "GOCACHE": os.path.join(FOLDER, "cache"),
-       "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
 HEALTH = "/grpc.health.v1.Health/Check"
 PUSH = "/push.v1.PusherService/Push"
 TENANT = {"X-Scope-OrgID": "t"}
@@ -41,10 +38,7 @@ class Clients:
     """The program with the clients: one call a line."""
 
     def __init__(self, address):
-        program = os.path.join(FOLDER, "clients")
-        os.makedirs(FOLDER, exist_ok=True)
-        run([tool("go", "Go 1.26 or newer"), "build", "-o", program, "."], "go build", cwd=os.path.join(HERE, "grpc"),
-            env=dict(os.environ, **ENV))
+        program = go_build(os.path.join(HERE, "grpc"), ".", "clients")
         self.address = address
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 

@@ -16,12 +16,9 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from grpc_go import TLSServer, make_certificates  # noqa: E402
-from sdk import CACHE, Report, run, tool  # noqa: E402
+from sdk import Report, go_build  # noqa: E402
 from server import Server  # noqa: E402
 
-FOLDER = os.path.join(CACHE, "h2spec")
-ENV = {"GOMODCACHE": os.path.join(FOLDER, "mod"), "GOCACHE": os.path.join(FOLDER, "cache"),
-       "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
 TESTS = 146
 
 FAILS = {
@@ -37,11 +34,7 @@ RACES = {
 
 
 def build():
-    os.makedirs(FOLDER, exist_ok=True)
-    program = os.path.join(FOLDER, "h2spec")
-    run([tool("go", "Go 1.26 or newer"), "build", "-o", program, "."], "go build", cwd=os.path.join(HERE, "h2spec"),
-        env=dict(os.environ, **ENV))
-    return program
+    return go_build(os.path.join(HERE, "h2spec"), ".", "h2spec")
 
 
 def start(program, server, kind):

@@ -40,12 +40,24 @@ def tool(name, package):
     return path
 
 
-def run(command, what, **more):
-    p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
+def run(command, what, timeout=600, **more):
+    p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout,
                        stdin=subprocess.DEVNULL, **more)
     if p.returncode:
         raise Missing("%s failed (exit %d):\n%s" % (what, p.returncode, p.stdout[-3000:]))
     return p.stdout
+
+
+def go_build(module, package, name):
+    """Builds a program of a module of ours and returns its path. Modules and what is compiled are shared by all."""
+    folder = os.path.join(CACHE, "go")
+    os.makedirs(folder, exist_ok=True)
+    env = {"GOMODCACHE": os.path.join(folder, "mod"), "GOCACHE": os.path.join(folder, "cache"), "GOTOOLCHAIN": "local",
+           "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false", "CGO_ENABLED": "0"}
+    program = os.path.join(folder, name)
+    run([tool("go", "Go 1.26 or newer"), "build", "-ldflags=-s -w", "-o", program, package], "go build", timeout=1500,
+        cwd=module, env=dict(os.environ, **env))
+    return program
 
 
 def sha256(path):

@@ -1,5 +1,5 @@
 // The real clients of Connect and gRPC for Go, driven by lines of JSON: a call in, its answer out.
-// Messages are bytes here: whoever drives it encodes and decodes them. See ../grpc.py.
+// Messages are bytes here: whoever drives it encodes and decodes them. See ../grpc_go.py.
 package main
 
 import (
