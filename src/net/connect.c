@@ -61,14 +61,19 @@ static void reply_415(struct http_request *rq)
     http_reply(rq, &rs);
 }
 
-void connect_fail(struct connect_call *call, const struct error *err)
+void connect_fail_later(struct connect_call *call, const struct error *err, uint32_t retry_s)
 {
     call->rq->pad_ns = 0; /* gRPC fails with a status of 200 */
     if (call->form != RPC_CONNECT) {
-        grpc_fail(call->rq, call->form, err);
+        grpc_fail(call->rq, call->form, err, retry_s);
         return;
     }
     reply_error(call->rq, err->code, error_str(err));
+}
+
+void connect_fail(struct connect_call *call, const struct error *err)
+{
+    connect_fail_later(call, err, 0);
 }
 
 bool rpc_accepts_gzip(const struct http_request *rq, struct str header)
@@ -129,7 +134,7 @@ void connect_too_large(struct http_request *rq, uint64_t seen, uint64_t max)
         max = MIN(max, rpc_message_max(rq->route->ctx));
     (void)rpc_too_large(seen, max, &err);
     if (grpc)
-        grpc_fail(rq, form, &err);
+        grpc_fail(rq, form, &err, 0);
     else
         reply_error(rq, err.code, error_str(&err));
 }

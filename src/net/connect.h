@@ -49,5 +49,7 @@ void connect_reply(struct connect_call *call, const void *response);
 /* Connect: {"code":…,"message":…} as application/json, never compressed, status by the code's
  * table; gRPC: in the trailers. */
 void connect_fail(struct connect_call *call, const struct error *err);
+/* The same, and gRPC clients are told to try again in that many seconds (google.rpc.RetryInfo). */
+void connect_fail_later(struct connect_call *call, const struct error *err, uint32_t retry_s);
 
 #endif

@@ -2,6 +2,7 @@
  *
  *     body:     flags (1 byte: bit 0 compressed) · length (4, big endian) · message
  *     trailers: grpc-status: 0   grpc-message: percent-encoded      (HTTP/2, or HTTP/1.1 chunked)
+ *               grpc-status-details-bin: when to try again, where a method says so
  *     gRPC-Web: the trailers are the last frame of the body, bit 7 of its flags set; the form with
  *               -text is all of that in base64, in one piece or frame by frame
  *
@@ -184,17 +185,57 @@ const char *grpc_result_of(const struct http_request *rq, enum status code)
     return code == ST_CANCELED || atomic_load(&rq->gone) ? "cancel" : "error";
 }
 
-/* The body is complete: trailers, and the text form of all. */
+static void put_field(struct buf *out, uint32_t number, struct str bytes)
+{
+    buf_uvarint(out, number << 3 | 2);
+    buf_uvarint(out, bytes.n);
+    buf_str(out, bytes);
+}
+
+/* google.rpc.Status with one detail, google.rpc.RetryInfo: code = 1, message = 2, details = 3 of
+ * Any {type_url = 1, value = 2}; retry_delay = 1 of Duration {seconds = 1}. */
+static void put_details(struct buf *out, const struct error *err, uint32_t retry_s)
+{
+    enum { DELAY_BYTES_MAX = 16, ANY_BYTES_MAX = 128 };
+    struct buf delay, info, any, whole;
+    buf_init(&delay, DELAY_BYTES_MAX);
+    buf_init(&info, DELAY_BYTES_MAX);
+    buf_init(&any, ANY_BYTES_MAX);
+    buf_init(&whole, TRAILER_BYTES_MAX);
+    buf_uvarint(&delay, 1 << 3);
+    buf_uvarint(&delay, retry_s);
+    put_field(&info, 1, buf_view(&delay));
+    put_field(&any, 1, STR("type.googleapis.com/google.rpc.RetryInfo"));
+    put_field(&any, 2, buf_view(&info));
+    buf_uvarint(&whole, 1 << 3);
+    buf_uvarint(&whole, err->code);
+    put_field(&whole, 2, error_str(err));
+    put_field(&whole, 3, buf_view(&any));
+    base64_put(out, buf_view(&whole));
+    buf_done(&delay);
+    buf_done(&info);
+    buf_done(&any);
+    buf_done(&whole);
+}
+
+/* The body is complete: trailers, and the text form of all. err is NULL when all is well; retry_s
+ * is 0 when nothing is said of another try. */
 static void send(struct http_request *rq, enum rpc_form form, bool gzip, struct buf *body,
-    enum status code, struct str message)
+    const struct error *err, uint32_t retry_s)
 {
     char number[8];
-    struct buf text, packed;
+    struct buf text, details, packed;
+    struct str message = err ? error_str(err) : STR_EMPTY;
+    enum status code = err ? err->code : ST_OK;
     int n = snprintf(number, sizeof number, "%d", code);
     buf_init(&text, TRAILER_BYTES_MAX);
+    buf_init(&details, TRAILER_BYTES_MAX);
     grpc_put_percent(&text, message);
-    struct http_header trailers[] = {
-        {STR("Grpc-Status"), str_make(number, (size_t)n)}, {STR("Grpc-Message"), buf_view(&text)}};
+    if (err && retry_s)
+        put_details(&details, err, retry_s);
+    struct http_header trailers[] = {{STR("Grpc-Status"), str_make(number, (size_t)n)},
+        {STR("Grpc-Message"), buf_view(&text)},
+        {STR("Grpc-Status-Details-Bin"), buf_view(&details)}};
     struct http_header headers[] = {
         {STR("Grpc-Accept-Encoding"), STR("gzip")}, {STR("Grpc-Encoding"), STR("gzip")}};
     struct http_response rs = {.status = 200,
@@ -202,7 +243,7 @@ static void send(struct http_request *rq, enum rpc_form form, bool gzip, struct 
         .more_headers = headers,
         .n_more_headers = gzip ? 2 : 1,
         .trailers = trailers,
-        .n_trailers = form == RPC_GRPC ? 1 + (message.n > 0) : 0,
+        .n_trailers = form == RPC_GRPC ? 1 + (message.n > 0) + (details.n > 0) : 0,
         .grpc_result = grpc_result_of(rq, code),
         .gzip = HTTP_GZIP_NEVER};
     if (form != RPC_GRPC) {
@@ -211,6 +252,8 @@ static void send(struct http_request *rq, enum rpc_form form, bool gzip, struct 
         buf_printf(body, "grpc-status: %s\r\n", number);
         if (message.n)
             buf_printf(body, "grpc-message: %.*s\r\n", (int)text.n, text.p);
+        if (details.n)
+            buf_printf(body, "grpc-status-details-bin: %.*s\r\n", (int)details.n, details.p);
         grpc_put_prefix(body, at, FLAG_TRAILERS);
     }
     if (form == RPC_GRPC_WEB_TEXT) {
@@ -222,14 +265,16 @@ static void send(struct http_request *rq, enum rpc_form form, bool gzip, struct 
     rs.body = *body;
     http_reply(rq, &rs);
     buf_done(&text);
+    buf_done(&details);
 }
 
-void grpc_fail(struct http_request *rq, enum rpc_form form, const struct error *err)
+void grpc_fail(
+    struct http_request *rq, enum rpc_form form, const struct error *err, uint32_t retry_s)
 {
     struct buf body;
     ASSERT(err->code != ST_OK);
-    buf_init(&body, TRAILER_BYTES_MAX);
-    send(rq, form, false, &body, err->code, error_str(err));
+    buf_init(&body, 2 * TRAILER_BYTES_MAX);
+    send(rq, form, false, &body, err, retry_s);
 }
 
 /* A frame with the message in `plain`, compressed when that works; false: no memory. */
@@ -255,7 +300,7 @@ void grpc_reply(struct connect_call *call, const void *response)
     if (body.failed) {
         buf_done(&body);
         (void)error_set(&err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__, "response is too large");
-        grpc_fail(call->rq, call->form, &err);
+        grpc_fail(call->rq, call->form, &err, 0);
         return;
     }
     bool gzip = wanted && compress(&body, &packed);
@@ -265,5 +310,5 @@ void grpc_reply(struct connect_call *call, const void *response)
     }
     grpc_put_prefix(&body, 0, gzip ? GRPC_COMPRESSED : 0);
     body.limit = RPC_RESPONSE_BYTES_MAX + TRAILER_BYTES_MAX;
-    send(call->rq, call->form, gzip, &body, ST_OK, STR_EMPTY);
+    send(call->rq, call->form, gzip, &body, NULL, 0);
 }

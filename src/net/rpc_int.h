@@ -39,7 +39,8 @@ const char *grpc_result_of(const struct http_request *rq, enum status code);
 bool grpc_content_type(const struct http_request *rq, bool *ret_json, enum rpc_form *ret_form);
 enum status grpc_read(struct connect_call *call, void **ret_message, struct error *err);
 void grpc_reply(struct connect_call *call, const void *response);
-/* For a call that was not read, too. */
-void grpc_fail(struct http_request *rq, enum rpc_form form, const struct error *err);
+/* For a call that was not read, too. retry_s: as connect_fail_later, or 0. */
+void grpc_fail(
+    struct http_request *rq, enum rpc_form form, const struct error *err, uint32_t retry_s);
 
 #endif

@@ -16,14 +16,35 @@
 /* What a body may inflate to where no limit is set. */
 #define INFLATE_BYTES_MAX GIB
 
+/* When a client that is told to wait may try again: soon, for clients wait longer each time. */
+enum { RETRY_S = 1 };
+
+/* Over gRPC, OTLP clients throw away what is answered with resource_exhausted, unless the answer
+ * says when to try again. What no try can get through is not to be tried. */
+static uint32_t retry_of(const struct error *err, const struct arena *arena)
+{
+    bool later = err->code == ST_UNAVAILABLE ||
+                 (err->code == ST_RESOURCE_EXHAUSTED && err->http != 413 && !arena->full);
+    return later ? RETRY_S : 0;
+}
+
 /* ── HTTP ── */
 
 static void reply_error(struct http_request *rq, const struct error *err)
 {
     char line[ERROR_MSG_MAX + 2];
+    char seconds[12];
+    uint32_t retry_s = retry_of(err, &rq->arena);
     int n = snprintf(line, sizeof line, "%.*s\n", STR_ARG(error_str(err)));
-    http_reply_text(rq, err->http ? err->http : status_http(err->code),
-        STR("text/plain; charset=utf-8"), str_make(line, (size_t)n));
+    int digits = snprintf(seconds, sizeof seconds, "%u", retry_s);
+    struct http_header later = {STR("Retry-After"), str_make(seconds, (size_t)digits)};
+    struct http_response rs = {.status = err->http ? err->http : status_http(err->code),
+        .content_type = STR("text/plain; charset=utf-8"),
+        .more_headers = &later,
+        .n_more_headers = retry_s ? 1 : 0};
+    buf_init(&rs.body, sizeof line);
+    buf_add(&rs.body, line, (size_t)n);
+    http_reply(rq, &rs);
 }
 
 static void export_done(void *ctx, enum status st, const struct error *err)
@@ -118,7 +139,7 @@ static void call_done(void *ctx, enum status st, const struct error *err)
     else if (st == ST_DATA_LOSS)
         http_abandon(call->rq);
     else
-        connect_fail(call, err);
+        connect_fail_later(call, err, retry_of(err, call->arena));
 }
 
 static void export_call(struct connect_call *call, const void *request, void *ctx)

@@ -19,7 +19,8 @@ static struct fixture {
     int n_seen;
 } fx;
 
-/* Echoes the matchers; "fail" is an error, "big" more than fits. */
+/* Echoes the matchers; "fail" is an error, "later" one that says when to try again, "big" more than
+ * fits. */
 static void label_names(struct connect_call *call, const void *request, void *ctx)
 {
     const struct m_label_names_request *rq = request;
@@ -30,6 +31,12 @@ static void label_names(struct connect_call *call, const void *request, void *ct
         struct error err;
         error_set(&err, ST_NOT_FOUND, __FILE__, __LINE__, "50%% of \"\xc3\xa9\"\n\xff");
         connect_fail(call, &err);
+        return;
+    }
+    if (rq->matchers.n && str_eq(rq->matchers.v[0], STR("later"))) {
+        struct error err;
+        error_set(&err, ST_RESOURCE_EXHAUSTED, __FILE__, __LINE__, "too much");
+        connect_fail_later(call, &err, 300);
         return;
     }
     struct m_names_response rs = {.names = {rq->matchers.v, rq->matchers.n, rq->matchers.n}};
@@ -260,6 +267,22 @@ static void test_framing_refused(void **state)
     assert_int_equal(fx.n_seen, 1);
 }
 
+/* The details are those that the reference implementation of gRPC for Go makes of the same. */
+static void test_try_later(void **state)
+{
+    static const char details[] = "CAgSCHRvbyBtdWNoGjEKKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5S"
+                                  "ZXRyeUluZm8SBQoDCKwC";
+    char want[512];
+    (void)state;
+    snprintf(want, sizeof want,
+        "\r\nGrpc-Status: 8\r\nGrpc-Message: too much\r\nGrpc-Status-Details-Bin: %s\r\n\r\n",
+        details);
+    expect_error(ask_matcher("application/grpc", "", "later"), want);
+    snprintf(want, sizeof want,
+        "grpc-status: 8\r\ngrpc-message: too much\r\ngrpc-status-details-bin: %s\r\n", details);
+    expect_part(ask_matcher("application/grpc-web", "", "later"), str_from(want));
+}
+
 static void test_sizes(void **state)
 {
     char text[256];
@@ -327,6 +350,7 @@ int main(void)
         T(test_web_text),
         T(test_gzip),
         T(test_framing_refused),
+        T(test_try_later),
         T(test_sizes),
         T(test_errors),
         T(test_deadlines),
