@@ -1,8 +1,8 @@
 """What the tests with real SDKs share: pinned tools in a cache, a program at work, shares and their bounds.
 
-A program at work (java/Work.java, go/main.go, python/work.py) has a heavy and a light function, three to one,
-each under a value of the label `controller`. It measures the CPU time of both itself, works until its standard
-input ends and then prints what it measured as one line of JSON. The server's answers must show the same shares:
+A program at work (java/Work.java, go/main.go, python/work.py, node/work.js) has a heavy and a light function, three
+to one, each under a value of the label `controller`. It measures the CPU time of both itself, works until its
+standard input ends and then prints what it measured as one line of JSON. The server's answers must show the same shares:
 within three sigma of the number of samples, and five points at most.
 
 Every expectation is a row (text, true or false) of a pure function of what was read. After it was met it is
@@ -127,18 +127,18 @@ def near(text, got, expected, samples, bound=None):
 class View:
     """Everything that is asked of the server about a service, read once."""
 
-    def __init__(self, server, service, kinds=()):
+    def __init__(self, server, service, kinds=(), cpu=CPU):
         now = int(time.time() * 1000)
         self.start, self.end = now - 600000, now + 60000
         self.server, self.selector = server, '{service_name="%s"' % service
-        self.cpu = self.tree(CPU)
-        self.by_label = {value: self.tree(CPU, ',controller="%s"' % value) for value in (HEAVY, LIGHT)}
+        self.cpu = self.tree(cpu)
+        self.by_label = {value: self.tree(cpu, ',controller="%s"' % value) for value in (HEAVY, LIGHT)}
         times = {"start": self.start, "end": self.end}
         self.kinds = {t["ID"] for t in rpc(server, "ProfileTypes", times).get("profileTypes", [])}
         self.trees = {kind: self.tree(kind) for kind in kinds}
         q = dict(times, name="controller", matchers=[self.selector + "}"])
         self.values = rpc(server, "LabelValues", q).get("names", [])
-        q = dict(times, profileTypeID=CPU, labelSelector=self.selector + "}", step=1, groupBy=["controller"])
+        q = dict(times, profileTypeID=cpu, labelSelector=self.selector + "}", step=1, groupBy=["controller"])
         self.series = {}
         for s in rpc(server, "SelectSeries", q).get("series", []):
             key = "".join(p["value"] for p in s.get("labels", []))
@@ -194,23 +194,23 @@ def label_rows(view, stray):
                    for value, tree in view.by_label.items()]
 
 
-def wait_for_samples(server, program, service, heavy, light, enough):
+def wait_for_samples(server, program, service, heavy, light, enough, cpu):
     """Until the flame graph has enough of both functions."""
     begun = time.monotonic()
     while True:
         program.lives()
         now = int(time.time() * 1000)
-        tree = flame(server, CPU, '{service_name="%s"}' % service, now - 600000, now + 60000)
+        tree = flame(server, cpu, '{service_name="%s"}' % service, now - 600000, now + 60000)
         samples = (inclusive(tree, heavy) + inclusive(tree, light)) // PERIOD_NS
         if samples >= enough or time.monotonic() - begun > PATIENCE_S:
             return
         time.sleep(0.5)
 
 
-def top_rows(build, server, service, heavy, light, view):
+def top_rows(build, server, service, heavy, light, view, cpu):
     """`everflame top`: the same totals as the flame graph."""
-    out = run([os.path.abspath(binary(build)), "top", "--url", server.url, "--service", service, "--sort", "total",
-               "--since", "10m", "-o", "json"], "everflame top")
+    out = run([os.path.abspath(binary(build)), "top", "--url", server.url, "--service", service, "--type", cpu,
+               "--sort", "total", "--since", "10m", "-o", "json"], "everflame top")
     totals = {f["name"]: f["total"] for f in json.loads(out)["functions"]}
     rows = []
     for function in (heavy, light):
@@ -244,11 +244,13 @@ class Report:
         return 1 if self.failed else 0
 
 
-def test(build, service, names, prepare, more_rows=None, kinds=(), enough=700, stray=0.0, by_cpu_time=True):
+def test(build, service, names, prepare, more_rows=None, kinds=(), enough=700, stray=0.0, by_cpu_time=True,
+         cpu=CPU):
     """The whole test. prepare() installs and returns start(server) -> Program.
 
     more_rows(view, measured, exchanged): of this SDK. by_cpu_time: it samples CPU time, not the time for which
     a thread wants to run. stray: the part of its samples that may have the label of a moment ago, or no frame.
+    cpu: the profile type with CPU time.
     """
     report = Report()
     heavy, light = names
@@ -257,10 +259,10 @@ def test(build, service, names, prepare, more_rows=None, kinds=(), enough=700, s
         with Server(build) as server:
             begun = time.monotonic()
             with start(server) as program:
-                wait_for_samples(server, program, service, heavy, light, enough)
+                wait_for_samples(server, program, service, heavy, light, enough, cpu)
                 seconds = time.monotonic() - begun
                 measured = program.finish()
-            view = View(server, service, kinds)
+            view = View(server, service, kinds, cpu)
             print("after %.0f s; measured by the program: %r" % (seconds, measured))
             samples = (inclusive(view.cpu, heavy) + inclusive(view.cpu, light)) // PERIOD_NS
             report.row("at least %d samples: %d" % (LEAST_SAMPLES, samples), samples >= LEAST_SAMPLES)
@@ -274,7 +276,7 @@ def test(build, service, names, prepare, more_rows=None, kinds=(), enough=700, s
                 exchanged += more_rows(view, measured, True)
             report.exchanged(exchanged)
             if has_top(build):
-                report.rows(top_rows(build, server, service, heavy, light, view))
+                report.rows(top_rows(build, server, service, heavy, light, view, cpu))
     except Exception as x:  # whatever it is, it is a failure with a text
         report.row("%s: %s" % (type(x).__name__, x), False)
     return report.end()
