@@ -379,7 +379,7 @@ static void write_graph(struct graph *g, struct str type, struct str unit_name, 
 enum status dot_build(const struct nametree *t, int64_t max_nodes, struct str type, struct str unit,
     struct buf *out, struct error *err)
 {
-    ASSERT(t->finished);
+    ASSERT(t->finished && !t->rest);
     if (t->nodes[0].total == 0)
         return ST_OK;
     struct graph g = {.t = t, .arena = t->arena, .total = t->nodes[0].total};

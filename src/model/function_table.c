@@ -60,7 +60,7 @@ static void walk(const struct nametree *t, struct tally *tallies, uint32_t *curs
 enum status function_table_make(const struct nametree *t, struct arena *arena,
     struct function_table *ret_table, struct error *err)
 {
-    ASSERT(t->finished);
+    ASSERT(t->finished && !t->rest);
     struct tally *tallies = ARENA_ZARRAY(arena, struct tally, t->n_names);
     uint32_t *cursors = tallies ? ARENA_ZARRAY(arena, uint32_t, t->n_nodes) : NULL;
     if (!cursors)

@@ -28,7 +28,8 @@ struct nametree {
     struct str *names;
     struct name_node *nodes;
     uint32_t *children; /* node indexes, grouped by parent, sorted by name */
-    /* By node, what children have that the tree does not (tree_merge.h). NULL: it has all. */
+    /* By node, what children have that the tree does not (tree_merge.h): for drawing only. NULL:
+     * it has all. */
     int64_t *rest;
     uint32_t n_names, cap_names, n_nodes, cap_nodes;
     struct idmap name_ids, node_ids; /* on the heap: nametree_done */

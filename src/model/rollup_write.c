@@ -329,7 +329,7 @@ static int64_t common_unit(const struct nametree *t)
 enum status rollup_write(const struct nametree *t, struct rollup_names *names, struct arena *arena,
     struct buf *out, struct rollup_head *ret_head, struct error *err)
 {
-    ASSERT(t->finished && t->nodes[0].self == 0);
+    ASSERT(t->finished && !t->rest && t->nodes[0].self == 0);
     struct writer w = {.t = t, .names = names, .unit = common_unit(t)};
     w.cut = (struct cutter){.arena = arena, .out = out, .base = out->n};
     w.ids = ARENA_ARRAY(arena, uint32_t, t->n_names);
