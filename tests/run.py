@@ -9,6 +9,7 @@
 A suite is a row of SUITES: a name, the configurations it needs, when it runs, and a command whose last
 matching line is 'N passed, N failed'. Its output goes to build/test-logs/NAME.log; the end of it is
 shown when something failed. A suite that prints no such line, dies or runs out of time has failed.
+Suites that mostly wait, for an agent's next upload or the next second, run one by one beside the others.
 
 Configurations: build (gcc, release), build-asan (clang, ASan + UBSan), build-tsan (clang, TSan).
 Standard library only.
@@ -19,6 +20,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -38,14 +40,15 @@ SANITIZERS = {
 }
 THREADED = "store|http|query|sim|pool|connect|blocks|cut|quota|refusals|damage|golden|tool|codec_gzip|tls"  # unit tests that run under TSan
 PY = sys.executable
+SPEAKER = threading.Lock()
 ALWAYS, FULL, LONG = {"quick", "test", "long"}, {"test", "long"}, {"long"}
 
-# name, configurations, when, seconds, command ({unit:DIR[:FILTER]} runs a build's unit tests)
+# name, configurations, when, seconds, command ({unit:DIR[:FILTER]} runs a build's unit tests), waits
 SUITES = [
-    ("lint", ["build"], ALWAYS, 300, [PY, "scripts/lint.py"]),
-    ("unit", ["build"], ALWAYS, 900, "{unit:build}"),
-    ("unit-asan", ["build-asan"], FULL, 1200, "{unit:build-asan}"),
-    ("unit-tsan", ["build-tsan"], FULL, 1200, "{unit:build-tsan:" + THREADED + "}"),
+    ("lint", ["build"], ALWAYS, 300, [PY, "scripts/lint.py"], False),
+    ("unit", ["build"], ALWAYS, 900, "{unit:build}", False),
+    ("unit-asan", ["build-asan"], FULL, 1200, "{unit:build-asan}", False),
+    ("unit-tsan", ["build-tsan"], FULL, 1200, "{unit:build-tsan:" + THREADED + "}", False),
 ]
 
 
@@ -59,12 +62,13 @@ def suites():
                 for s in json.load(f):
                     when = {"always": ALWAYS, "test": FULL, "long": LONG, "test-only": {"test"}}[s["when"]]
                     command = [PY if w == "python3" else w for w in s["command"]]
-                    rows.append((s["name"], s["configs"], when, s["seconds"], command))
+                    rows.append((s["name"], s["configs"], when, s["seconds"], command, s.get("waits", False)))
     return rows
 
 
 def say(text):
-    print(text, flush=True)
+    with SPEAKER:
+        print(text, flush=True)
 
 
 def build(name):
@@ -148,12 +152,19 @@ def run_suite(name, seconds, command):
     passed, failed = (int(counts[-1][0]), int(counts[-1][1])) if counts else (0, 0)
     if (code != 0 and failed == 0) or not counts:
         failed += 1
-    say(f"{'ok  ' if not failed else 'FAIL'} {name:24} {passed} passed, {failed} failed in "
-        f"{time.monotonic() - begun:.0f} s")
+    lines = [f"{'ok  ' if not failed else 'FAIL'} {name:24} {passed} passed, {failed} failed in "
+             f"{time.monotonic() - begun:.0f} s"]
     if failed:
-        say(f"--- the end of {os.path.relpath(log, ROOT)} (exit {code})")
-        say("\n".join(text.split("\n")[-60:]))
+        lines += [f"--- the end of {os.path.relpath(log, ROOT)} (exit {code})", *text.split("\n")[-60:]]
+    say("\n".join(lines))
     return passed, failed
+
+
+def run_lane(rows, results):
+    for name, _, _, seconds, command, _ in rows:
+        if isinstance(command, str):
+            command = unit_command(command)
+        results.append(run_suite(name, seconds, command))
 
 
 def main():
@@ -181,12 +192,15 @@ def main():
             say(f"{passed} passed, {failed + 1} failed")
             return 1
         passed += 1
-    for name, _, _, seconds, command in rows:
-        if isinstance(command, str):
-            command = unit_command(command)
-        good, bad = run_suite(name, seconds, command)
-        passed += good
-        failed += bad
+    results = []
+    beside = threading.Thread(target=run_lane, args=([s for s in rows if s[5]], results))
+    beside.start()
+    run_lane([s for s in rows if not s[5]], results)
+    beside.join()
+    if len(results) != len(rows):
+        results.append((0, 1))
+    passed += sum(good for good, _ in results)
+    failed += sum(bad for _, bad in results)
     say(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

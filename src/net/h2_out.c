@@ -98,7 +98,8 @@ int h2_out_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *h
         return NGHTTP2_ERR_WOULDBLOCK;
     ASSERT(frame->data.padlen == 0 && s->sent >= n);
     buf_add(h->out, head, FRAME_HEAD_BYTES);
-    buf_add(h->out, s->rq->content.p + (s->sent - n), n);
+    if (n) /* the last frame may only end the stream */
+        buf_add(h->out, s->rq->content.p + (s->sent - n), n);
     s->copied = s->sent;
     h->tokens += (int64_t)(n / H2_TOKEN_BYTES);
     h->progress = true;
