@@ -1,6 +1,7 @@
 """What Profiles Drilldown asks in the browser, through Grafana's proxy of data sources: plain JSON, integers as
 numbers, names in both spellings, no header of any RPC protocol. Standard library only.
 """
+import base64
 import gzip
 import http.client
 import json
@@ -132,8 +133,12 @@ def others(report, browser, cpu):
     report.row("no recording rules: %d" % status, status == 404)
     status, got = browser.post("/vcs.v1.VCSService/GithubApp", {})
     report.row("no source code: %d %r" % (status, got), status == 501 and got["code"] == "unimplemented")
-    status, _ = browser.post("/adhocprofiles.v1.AdHocProfileService/List", {})
-    report.row("no ad-hoc profiles: %d" % status, status == 404)
+    adhoc = "/adhocprofiles.v1.AdHocProfileService/"
+    empty = browser.post(adhoc + "List", {})
+    _, kept = browser.post(adhoc + "Upload", {"name": "dropped.txt", "profile": base64.b64encode(b"main;f 3\n").decode()})
+    status, got = browser.post(adhoc + "List", {})
+    report.row("an ad hoc profile: %r %r" % (empty, got), empty == (200, {}) and status == 200 and
+               [(p["id"], p["name"]) for p in got["profiles"]] == [(kept["id"], "dropped.txt")])
     status, got = browser.post("SelectMergeStacktraces", dict(cpu, labelSelector="{"))
     report.row("errors have a text: %r" % got, status == 400 and got["code"] == "invalid_argument" and
                got["message"].startswith("parsing label selector"))
