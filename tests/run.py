@@ -9,7 +9,8 @@
 A suite is a row of SUITES: a name, the configurations it needs, when it runs, and a command whose last
 matching line is 'N passed, N failed'. Its output goes to build/test-logs/NAME.log; the end of it is
 shown when something failed. A suite that prints no such line, dies or runs out of time has failed.
-Suites that mostly wait, for an agent's next upload or the next second, run one by one beside the others.
+Suites that are marked `beside` run one by one beside the others: those that mostly wait for an agent's next
+upload or the next second, and as many more as make both rows equally long.
 
 Configurations: build (gcc, release), build-asan (clang, ASan + UBSan), build-tsan (clang, TSan).
 Standard library only.
@@ -43,7 +44,7 @@ PY = sys.executable
 SPEAKER = threading.Lock()
 ALWAYS, FULL, LONG = {"quick", "test", "long"}, {"test", "long"}, {"long"}
 
-# name, configurations, when, seconds, command ({unit:DIR[:FILTER]} runs a build's unit tests), waits
+# name, configurations, when, seconds, command ({unit:DIR[:FILTER]} runs a build's unit tests), beside
 SUITES = [
     ("lint", ["build"], ALWAYS, 300, [PY, "scripts/lint.py"], False),
     ("unit", ["build"], ALWAYS, 900, "{unit:build}", False),
@@ -62,7 +63,7 @@ def suites():
                 for s in json.load(f):
                     when = {"always": ALWAYS, "test": FULL, "long": LONG, "test-only": {"test"}}[s["when"]]
                     command = [PY if w == "python3" else w for w in s["command"]]
-                    rows.append((s["name"], s["configs"], when, s["seconds"], command, s.get("waits", False)))
+                    rows.append((s["name"], s["configs"], when, s["seconds"], command, s.get("beside", False)))
     return rows
 
 
