@@ -34,7 +34,8 @@ struct connect_method {
     uint64_t message_bytes_max; /* before and after decompression; 0: 16 MiB */
     /* Told of a request that is answered with an error before fn; must not reply. May be NULL. */
     void (*refused)(struct http_request *rq, const struct error *err, void *ctx);
-    bool unlisted; /* clients that ask what there is do not hear of it */
+    bool unlisted;   /* clients that ask what there is do not hear of it */
+    const void *row; /* the owner's, for fn */
 };
 
 /* What a body may have besides its message: the framing of gRPC. For http_route.body_bytes_max. */

@@ -259,19 +259,23 @@ static enum status do_diff(struct adhoc_call *c, void *response, struct error *e
     return ST_OK;
 }
 
-static const struct {
-    const char *path, *name;
-    const struct msg_desc *request, *response;
+struct adhoc_method {
+    struct rpc_row rpc;
     adhoc_fn fn;
-} methods[] = {
-    {"/adhocprofiles.v1.AdHocProfileService/Upload", "adhocprofiles_v1_adhocprofileservice_upload",
-        &a_upload_request_desc, &a_get_response_desc, do_upload},
-    {"/adhocprofiles.v1.AdHocProfileService/Get", "adhocprofiles_v1_adhocprofileservice_get",
-        &a_get_request_desc, &a_get_response_desc, do_get},
-    {"/adhocprofiles.v1.AdHocProfileService/List", "adhocprofiles_v1_adhocprofileservice_list",
-        &a_list_request_desc, &a_list_response_desc, do_list},
-    {"/adhocprofiles.v1.AdHocProfileService/Diff", "adhocprofiles_v1_adhocprofileservice_diff",
-        &a_diff_request_desc, &a_diff_response_desc, do_diff},
+};
+static const struct adhoc_method methods[] = {
+    {{"/adhocprofiles.v1.AdHocProfileService/Upload", "adhocprofiles_v1_adhocprofileservice_upload",
+         &a_upload_request_desc, &a_get_response_desc},
+        do_upload},
+    {{"/adhocprofiles.v1.AdHocProfileService/Get", "adhocprofiles_v1_adhocprofileservice_get",
+         &a_get_request_desc, &a_get_response_desc},
+        do_get},
+    {{"/adhocprofiles.v1.AdHocProfileService/List", "adhocprofiles_v1_adhocprofileservice_list",
+         &a_list_request_desc, &a_list_response_desc},
+        do_list},
+    {{"/adhocprofiles.v1.AdHocProfileService/Diff", "adhocprofiles_v1_adhocprofileservice_diff",
+         &a_diff_request_desc, &a_diff_response_desc},
+        do_diff},
 };
 
 /* ── the way of a call ── */
@@ -279,15 +283,13 @@ static const struct {
 static enum status call_run(struct query_job *job, struct query *q, struct error *err)
 {
     struct adhoc_call *c = (struct adhoc_call *)job;
-    size_t i = 0;
-    while (strcmp(methods[i].path, c->call->method->path) != 0)
-        ASSERT(++i < ARRAY_LEN(methods));
-    void *rs = arena_zalloc(q->arena, methods[i].response->size);
+    const struct adhoc_method *m = c->call->method->row;
+    void *rs = arena_zalloc(q->arena, m->rpc.response->size);
     if (!rs)
         return no_memory(err);
     c->q = q;
     buf_init(&c->json, JSON_BYTES_MAX);
-    enum status st = methods[i].fn(c, rs, err);
+    enum status st = m->fn(c, rs, err);
     struct buf held = c->json; /* c is gone after the reply */
     if (st == ST_OK)
         connect_reply(c->call, rs);
@@ -328,16 +330,7 @@ static void handle(struct connect_call *call, const void *request, void *ctx)
 
 void adhoc_rpc_routes(struct server *s, struct route_list *l)
 {
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        struct connect_method m = {
-            .path = methods[i].path,
-            .name = methods[i].name,
-            .request = methods[i].request,
-            .response = methods[i].response,
-            .fn = handle,
-            .ctx = s,
-            .message_bytes_max = MESSAGE_BYTES_MAX,
-        };
-        route_add_method(l, &m);
-    }
+    route_add_service(l,
+        &(struct connect_method){.fn = handle, .ctx = s, .message_bytes_max = MESSAGE_BYTES_MAX},
+        methods, sizeof *methods, ARRAY_LEN(methods));
 }

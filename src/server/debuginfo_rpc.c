@@ -122,23 +122,27 @@ static enum status do_list(const void *request, const void **ret_rs, struct erro
     return ST_OK;
 }
 
-static const struct {
-    const char *path, *name;
-    const struct msg_desc *request, *response;
+struct debuginfo_method {
+    struct rpc_row rpc;
     enum status (*fn)(const void *request, const void **ret_rs, struct error *err);
-} methods[] = {
-    {"/debuginfo.v1alpha1.DebuginfoService/ShouldInitiateUpload",
-        "debuginfo_v1alpha1_debuginfoservice_shouldinitiateupload", &d_should_request_desc,
-        &d_should_response_desc, do_should},
-    {"/debuginfo.v1alpha1.DebuginfoService/UploadFinished",
-        "debuginfo_v1alpha1_debuginfoservice_uploadfinished", &d_finished_request_desc,
-        &d_finished_response_desc, do_finished},
-    {"/debuginfo.v1alpha1.DebuginfoService/ListDebuginfo",
-        "debuginfo_v1alpha1_debuginfoservice_listdebuginfo", &d_list_request_desc, &d_objects_desc,
+};
+static const struct debuginfo_method methods[] = {
+    {{"/debuginfo.v1alpha1.DebuginfoService/ShouldInitiateUpload",
+         "debuginfo_v1alpha1_debuginfoservice_shouldinitiateupload", &d_should_request_desc,
+         &d_should_response_desc},
+        do_should},
+    {{"/debuginfo.v1alpha1.DebuginfoService/UploadFinished",
+         "debuginfo_v1alpha1_debuginfoservice_uploadfinished", &d_finished_request_desc,
+         &d_finished_response_desc},
+        do_finished},
+    {{"/debuginfo.v1alpha1.DebuginfoService/ListDebuginfo",
+         "debuginfo_v1alpha1_debuginfoservice_listdebuginfo", &d_list_request_desc,
+         &d_objects_desc},
         do_list},
-    {"/debuginfo.v1alpha1.DebuginfoService/DeleteDebuginfo",
-        "debuginfo_v1alpha1_debuginfoservice_deletedebuginfo", &d_delete_request_desc,
-        &d_delete_response_desc, do_delete},
+    {{"/debuginfo.v1alpha1.DebuginfoService/DeleteDebuginfo",
+         "debuginfo_v1alpha1_debuginfoservice_deletedebuginfo", &d_delete_request_desc,
+         &d_delete_response_desc},
+        do_delete},
 };
 
 static void handle(struct connect_call *call, const void *request, void *ctx)
@@ -146,12 +150,10 @@ static void handle(struct connect_call *call, const void *request, void *ctx)
     struct error err = {0};
     struct str tenant;
     const void *rs = NULL;
-    size_t i = 0;
-    while (strcmp(methods[i].path, call->method->path) != 0)
-        ASSERT(++i < ARRAY_LEN(methods));
+    const struct debuginfo_method *m = call->method->row;
     enum status st = handler_only_tenant(ctx, call->rq, &tenant, &err);
     if (st == ST_OK)
-        st = methods[i].fn(request, &rs, &err);
+        st = m->fn(request, &rs, &err);
     if (st == ST_OK)
         connect_reply(call, rs);
     else
@@ -174,18 +176,9 @@ static void handle_upload(struct http_request *rq, void *ctx)
 
 void debuginfo_rpc_routes(struct server *s, struct route_list *l)
 {
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        struct connect_method m = {
-            .path = methods[i].path,
-            .name = methods[i].name,
-            .request = methods[i].request,
-            .response = methods[i].response,
-            .fn = handle,
-            .ctx = s,
-            .message_bytes_max = 5 * MIB,
-        };
-        route_add_method(l, &m);
-    }
+    route_add_service(l,
+        &(struct connect_method){.fn = handle, .ctx = s, .message_bytes_max = 5 * MIB}, methods,
+        sizeof *methods, ARRAY_LEN(methods));
     struct http_route upload = {
         .methods = HTTP_M_POST,
         .path = UPLOAD_PATH,

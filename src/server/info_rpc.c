@@ -73,27 +73,16 @@ static void handle_vcs(struct connect_call *call, const void *request, void *ctx
 
 static void vcs_routes(struct server *s, struct route_list *l)
 {
-#define VCS(upper, lower)                                       \
-    {                                                           \
-        "/vcs.v1.VCSService/" upper, "vcs_v1_vcsservice_" lower \
+    /* Whatever is asked. */
+#define VCS(upper, lower)                                                                     \
+    {                                                                                         \
+        "/vcs.v1.VCSService/" upper, "vcs_v1_vcsservice_" lower, &m_empty_desc, &m_empty_desc \
     }
-    static const struct {
-        const char *path, *name;
-    } methods[] = {VCS("GithubApp", "githubapp"), VCS("GithubLogin", "githublogin"),
-        VCS("GithubRefresh", "githubrefresh"), VCS("GetFile", "getfile"),
-        VCS("GetCommit", "getcommit"), VCS("GetCommits", "getcommits")};
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        struct connect_method m = {
-            .path = methods[i].path,
-            .name = methods[i].name,
-            .request = &m_empty_desc, /* whatever is asked */
-            .response = &m_empty_desc,
-            .fn = handle_vcs,
-            .ctx = s,
-            .unlisted = true,
-        };
-        route_add_method(l, &m);
-    }
+    static const struct rpc_row methods[] = {VCS("GithubApp", "githubapp"),
+        VCS("GithubLogin", "githublogin"), VCS("GithubRefresh", "githubrefresh"),
+        VCS("GetFile", "getfile"), VCS("GetCommit", "getcommit"), VCS("GetCommits", "getcommits")};
+    route_add_service(l, &(struct connect_method){.fn = handle_vcs, .ctx = s, .unlisted = true},
+        methods, sizeof *methods, ARRAY_LEN(methods));
 }
 
 void info_rpc_routes(struct server *s, struct route_list *l)

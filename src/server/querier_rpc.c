@@ -25,18 +25,18 @@ METHOD_FN(diff)
 METHOD_FN(get_profile_stats)
 METHOD_FN(analyze_query)
 
-struct method {
-    const char *path, *name;
-    const struct msg_desc *request, *response;
+struct querier_method {
+    struct rpc_row rpc;
     method_fn fn;
 };
 
-#define METHOD(upper, lower, x, request, response)                                         \
-    {                                                                                      \
-        "/querier.v1.QuerierService/" upper, "querier_v1_querierservice_" lower, &request, \
-            &response, run_##x                                                             \
+#define METHOD(upper, lower, x, request, response)                                          \
+    {                                                                                       \
+        {"/querier.v1.QuerierService/" upper, "querier_v1_querierservice_" lower, &request, \
+            &response},                                                                     \
+            run_##x                                                                         \
     }
-static const struct method methods[] = {
+static const struct querier_method methods[] = {
     METHOD("ProfileTypes", "profiletypes", profile_types, m_profile_types_request_desc,
         m_profile_types_response_desc),
     METHOD(
@@ -65,17 +65,17 @@ static const struct method methods[] = {
 struct rpc {
     struct query_job job; /* first */
     struct connect_call *call;
-    const struct method *method;
     const void *request;
 };
 
 static enum status rpc_run(struct query_job *job, struct query *q, struct error *err)
 {
     struct rpc *r = (struct rpc *)job;
-    void *rs = arena_zalloc(q->arena, r->method->response->size);
+    const struct querier_method *m = r->call->method->row;
+    void *rs = arena_zalloc(q->arena, m->rpc.response->size);
     if (!rs)
         FAIL(err, ST_RESOURCE_EXHAUSTED, "no memory for the answer");
-    TRY(r->method->fn(q, r->request, rs, err));
+    TRY(m->fn(q, r->request, rs, err));
     connect_reply(r->call, rs);
     return ST_OK;
 }
@@ -84,15 +84,6 @@ static void rpc_fail(struct query_job *job, const struct error *err)
 {
     handler_log_failure(job->rq, err);
     connect_fail(((struct rpc *)job)->call, err);
-}
-
-static const struct method *method_of(const struct connect_call *call)
-{
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
-        if (strcmp(methods[i].path, call->method->path) == 0)
-            return &methods[i];
-    ASSERT(false);
-    return NULL;
 }
 
 static void handle(struct connect_call *call, const void *request, void *ctx)
@@ -116,7 +107,6 @@ static void handle(struct connect_call *call, const void *request, void *ctx)
             .deadline_mono_ns = call->deadline_mono_ns,
             .utf8_names = utf8_names},
         .call = call,
-        .method = method_of(call),
         .request = request,
     };
     if (handler_tenants(s, call->rq, &r->job.tenants, &err) != ST_OK) {
@@ -128,15 +118,6 @@ static void handle(struct connect_call *call, const void *request, void *ctx)
 
 void querier_rpc_routes(struct server *s, struct route_list *l)
 {
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        struct connect_method m = {
-            .path = methods[i].path,
-            .name = methods[i].name,
-            .request = methods[i].request,
-            .response = methods[i].response,
-            .fn = handle,
-            .ctx = s,
-        };
-        route_add_method(l, &m);
-    }
+    route_add_service(l, &(struct connect_method){.fn = handle, .ctx = s}, methods, sizeof *methods,
+        ARRAY_LEN(methods));
 }

@@ -27,6 +27,21 @@ void route_add_method(struct route_list *l, const struct connect_method *m)
     route_add(l, &r);
 }
 
+void route_add_service(struct route_list *l, const struct connect_method *common, const void *rows,
+    size_t row_size, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct rpc_row *row = (const void *)((const char *)rows + i * row_size);
+        struct connect_method m = *common;
+        m.path = row->path;
+        m.name = row->name;
+        m.request = row->request;
+        m.response = row->response;
+        m.row = row;
+        route_add_method(l, &m);
+    }
+}
+
 void route_add_stream(struct route_list *l, const struct grpc_stream_method *m)
 {
     enum { BODY_MAX = 64 * 1024 }; /* below HTTP/2, where it is refused */

@@ -61,6 +61,14 @@ struct route_list {
 void route_add(struct route_list *l, const struct http_route *r);
 /* A POST route for the method; message_bytes_max also bounds its body. */
 void route_add_method(struct route_list *l, const struct connect_method *m);
+/* The methods of a service, by a table whose rows begin with an rpc_row; what is `common` to them
+ * is given once. The row is the method's `row`. */
+struct rpc_row {
+    const char *path, *name;
+    const struct msg_desc *request, *response;
+};
+void route_add_service(struct route_list *l, const struct connect_method *common, const void *rows,
+    size_t row_size, uint32_t n);
 void route_add_stream(struct route_list *l, const struct grpc_stream_method *m);
 
 /* What is refused of an ingest route before ingest sees it; all must come before the reply.

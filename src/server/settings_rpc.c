@@ -166,17 +166,20 @@ static enum status do_delete(const struct state_file *p, struct connect_call *ca
 typedef enum status (*settings_fn)(const struct state_file *p, struct connect_call *call,
     const void *request, const void **ret_rs, struct error *err);
 
-static const struct {
-    const char *path, *name;
-    const struct msg_desc *request, *response;
+struct settings_method {
+    struct rpc_row rpc;
     settings_fn fn;
-} methods[] = {
-    {"/settings.v1.SettingsService/Get", "settings_v1_settingsservice_get", &get_desc,
-        &settings_desc, do_get},
-    {"/settings.v1.SettingsService/Set", "settings_v1_settingsservice_set", &one_desc,
-        &one_answer_desc, do_set},
-    {"/settings.v1.SettingsService/Delete", "settings_v1_settingsservice_delete", &name_desc,
-        &deleted_desc, do_delete},
+};
+static const struct settings_method methods[] = {
+    {{"/settings.v1.SettingsService/Get", "settings_v1_settingsservice_get", &get_desc,
+         &settings_desc},
+        do_get},
+    {{"/settings.v1.SettingsService/Set", "settings_v1_settingsservice_set", &one_desc,
+         &one_answer_desc},
+        do_set},
+    {{"/settings.v1.SettingsService/Delete", "settings_v1_settingsservice_delete", &name_desc,
+         &deleted_desc},
+        do_delete},
 };
 
 static enum status call_method(struct server *s, struct connect_call *call, const void *request,
@@ -184,13 +187,11 @@ static enum status call_method(struct server *s, struct connect_call *call, cons
 {
     struct str tenant;
     struct state_file p;
-    size_t i = 0;
-    while (strcmp(methods[i].path, call->method->path) != 0)
-        ASSERT(++i < ARRAY_LEN(methods));
+    const struct settings_method *m = call->method->row;
     TRY(handler_only_tenant(s, call->rq, &tenant, err));
     TRY(state_file_at(config_data_dir(s->config), tenant, "", STR("settings.pb"), &p, err));
     mutex_lock(&s->state_lock);
-    enum status st = methods[i].fn(&p, call, request, ret_rs, err);
+    enum status st = m->fn(&p, call, request, ret_rs, err);
     mutex_unlock(&s->state_lock);
     return st;
 }
@@ -207,16 +208,6 @@ static void handle(struct connect_call *call, const void *request, void *ctx)
 
 void settings_rpc_routes(struct server *s, struct route_list *l)
 {
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        struct connect_method m = {
-            .path = methods[i].path,
-            .name = methods[i].name,
-            .request = methods[i].request,
-            .response = methods[i].response,
-            .fn = handle,
-            .ctx = s,
-            .message_bytes_max = MIB,
-        };
-        route_add_method(l, &m);
-    }
+    route_add_service(l, &(struct connect_method){.fn = handle, .ctx = s, .message_bytes_max = MIB},
+        methods, sizeof *methods, ARRAY_LEN(methods));
 }
