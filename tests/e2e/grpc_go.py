@@ -13,13 +13,12 @@ import json
 import os
 import re
 import ssl
-import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "integration")]
-from sdk import Report, go_build, run, tool  # noqa: E402
+from sdk import GoProgram, Report, run, tool  # noqa: E402
 from test_rpc import CASES, CPU, ERRORS, QUERIER, RANGE, SIDE, T0, upload  # noqa: E402
 from protolite import Schema, sized, tag  # noqa: E402
 from server import OLD_DATA, Server  # noqa: E402
@@ -34,24 +33,16 @@ FORMS = [(client, protocol, http, gzip)
          for http in (1, 2) for gzip in (False, True) if client == "connect-go" or http == 2]
 
 
-class Clients:
+class Clients(GoProgram):
     """The program with the clients: one call a line."""
 
     def __init__(self, address):
-        program = go_build(os.path.join(HERE, "grpc"), ".", "clients")
+        super().__init__("grpc", ".", "clients")
         self.address = address
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
 
     def ask(self, client, path, body, **more):
-        line = dict({"Client": client, "HTTP": 2, "Path": path, "Address": self.address,
-                     "Body": base64.b64encode(body).decode(), "Headers": TENANT}, **more)
-        self.process.stdin.write(json.dumps(line) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return self.line(dict({"Client": client, "HTTP": 2, "Path": path, "Address": self.address,
+                               "Body": base64.b64encode(body).decode(), "Headers": TENANT}, **more))
 
     def call(self, form, path, body, **more):
         client, protocol, http, gzip = form
@@ -178,9 +169,8 @@ def check_tls(report, build, schema, folder):
     path = QUERIER + "ProfileTypes"
     with TLSServer(build, OLD_DATA + flags, folder) as server:
         upload(server)
-        clients = Clients("127.0.0.1:%d" % server.port)
         ca, pem, key = (os.path.join(folder, n) for n in ("ours.pem", "%s.pem", "%s.key"))
-        try:
+        with Clients("127.0.0.1:%d" % server.port) as clients:
             check_rpcs(report, server, clients, schema, CA=ca, Cert=pem % "client", Key=key % "client")
             check_reflection(report, clients, schema, CA=ca, Cert=pem % "client", Key=key % "client")
             for form in FORMS[1::2]:
@@ -191,28 +181,21 @@ def check_tls(report, build, schema, folder):
             metrics = server.request("GET", "/metrics")[2].decode()
             failed = int(re.search(r'tls_handshakes_total{result="failed"} (\d+)', metrics).group(1))
             report.row("%d handshakes failed" % failed, failed >= len(FORMS))
-        finally:
-            clients.close()
 
 
 def main(build):
     report, schema = Report(), Schema()
-    try:
+    with report:
         # 200 calls at once are more than the default lets wait.
         with Server(build, OLD_DATA + ["-query.queue-max=256"]) as server:
             upload(server)
-            clients = Clients("127.0.0.1:%d" % server.port)
-            try:
+            with Clients("127.0.0.1:%d" % server.port) as clients:
                 check_rpcs(report, server, clients, schema)
                 check_push(report, clients, schema)
                 check_others(report, clients, schema)
                 check_reflection(report, clients, schema)
-            finally:
-                clients.close()
         with tempfile.TemporaryDirectory() as folder:
             check_tls(report, build, schema, folder)
-    except Exception as x:  # whatever it is, it is a failure with a text
-        report.row("%s: %s" % (type(x).__name__, x), False)
     return report.end()
 
 

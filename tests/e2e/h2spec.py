@@ -61,7 +61,7 @@ def check(report, kind, process):
 
 def main(folder):
     report = Report()
-    try:
+    with report:
         program = build()
         with tempfile.TemporaryDirectory() as certificates:
             make_certificates(certificates)
@@ -71,8 +71,6 @@ def main(folder):
                 both = [(kind, start(program, server, kind)) for kind, server in (("plain", plain), ("tls", tls))]
                 for kind, process in both:
                     check(report, kind, process)
-    except Exception as x:  # whatever it is, it is a failure with a text
-        report.row("%s: %s" % (type(x).__name__, x), False)
     return report.end()
 
 

@@ -10,11 +10,10 @@ failure. The last line is 'N passed, N failed'.
 """
 import json
 import os
-import subprocess
 import sys
 import time
 
-from sdk import CPU, HERE, Report, go_build
+from sdk import CPU, GoProgram, Report
 from query import flame, rpc
 from server import Server
 
@@ -37,25 +36,14 @@ FORMS = [{"Form": form, "Gzip": gzip, "References": references}
          for form in ("grpc", "proto", "json") for gzip in (False, True) for references in (False, True)]
 
 
-class Stubs:
+class Stubs(GoProgram):
     """The program with the stubs: one call a line."""
 
     def __init__(self):
-        program = go_build(os.path.join(HERE, "otlp"), "./stubs", "stubs")
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
+        super().__init__("otlp", "./stubs", "stubs")
 
     def send(self, address, service, **more):
-        self.process.stdin.write(json.dumps(dict(more, Address=address, Service=service)) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return self.line(dict(more, Address=address, Service=service))
 
 
 def address(server):
@@ -128,7 +116,7 @@ def check_faults(report, server, stubs, form, service):
 
 def main(build):
     report = Report()
-    try:
+    with report:
         with Stubs() as stubs, Server(build) as server:
             names = ["sent-%d" % n for n in range(len(FORMS))]
             for form, service in zip(FORMS, names):
@@ -139,8 +127,6 @@ def main(build):
                 check_faults(report, server, stubs, form, service)
             there = services(server)
             report.row("services: %r" % there, there == sorted(names + bad))
-    except Exception as x:  # whatever it is, it is a failure with a text
-        report.row("%s: %s" % (type(x).__name__, x), False)
     return report.end()
 
 

@@ -60,6 +60,27 @@ def go_build(module, package, name):
     return program
 
 
+class GoProgram:
+    """A program of a module of ours that answers each line of JSON by one."""
+
+    def __init__(self, module, package, name):
+        program = go_build(os.path.join(HERE, module), package, name)
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def line(self, request):
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
 def sha256(path):
     with open(path, "rb") as f:
         return hashlib.sha256(f.read()).hexdigest()
@@ -224,6 +245,15 @@ class Report:
     def __init__(self):
         self.passed = self.failed = 0
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, x, trace):
+        """Whatever ended the test early is a failure with a text."""
+        if isinstance(x, Exception):
+            self.row("%s: %s" % (kind.__name__, x), False)
+        return isinstance(x, Exception)
+
     def row(self, text, good):
         self.passed += bool(good)
         self.failed += not good
@@ -254,7 +284,7 @@ def test(build, service, names, prepare, more_rows=None, kinds=(), enough=700, s
     """
     report = Report()
     heavy, light = names
-    try:
+    with report:
         start = prepare()
         with Server(build) as server:
             begun = time.monotonic()
@@ -277,8 +307,6 @@ def test(build, service, names, prepare, more_rows=None, kinds=(), enough=700, s
             report.exchanged(exchanged)
             if has_top(build):
                 report.rows(top_rows(build, server, service, heavy, light, view, cpu))
-    except Exception as x:  # whatever it is, it is a failure with a text
-        report.row("%s: %s" % (type(x).__name__, x), False)
     return report.end()
 
 
