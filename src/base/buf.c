@@ -21,7 +21,7 @@ void buf_done(struct buf *b)
 
 bool buf_reserve(struct buf *b, size_t more)
 {
-    if (more <= b->cap - b->n)
+    if (b->p && more <= b->cap - b->n)
         return true;
     if (more > b->limit || b->n > b->limit - more) {
         b->failed = true;

@@ -20,7 +20,8 @@ static inline void buf_clear(struct buf *b)
     b->n = 0;
     b->failed = false;
 }
-/* Room for `more` bytes behind b->n; false (and failed) past the limit. */
+/* Room for `more` bytes behind b->n, and a place there even for none; false (and failed) past the
+ * limit. */
 bool buf_reserve(struct buf *b, size_t more);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_str(struct buf *b, struct str s);

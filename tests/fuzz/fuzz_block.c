@@ -43,6 +43,13 @@ static void skip(struct cursor *c, uint64_t n)
         cursor_uvarint(c);
 }
 
+/* A count, and as many rows of so many numbers. */
+static void skip_rows(struct cursor *c, uint64_t numbers)
+{
+    for (uint64_t n = cursor_uvarint(c); n && !c->bad; n--)
+        skip(c, numbers);
+}
+
 /* False when it is not a directory, or claims a large section. */
 static bool mend_sections(uint8_t *file, size_t size, struct str directory)
 {
@@ -62,8 +69,8 @@ static bool mend_sections(uint8_t *file, size_t size, struct str directory)
             skip(&c, 5);
         } else {
             skip(&c, 1);
-            skip(&c, 4 * MIN(cursor_uvarint(&c), (uint64_t)size));
-            skip(&c, (version_3 ? 6 : 5) * MIN(cursor_uvarint(&c), (uint64_t)size));
+            skip_rows(&c, 4);
+            skip_rows(&c, version_3 ? 6 : 5);
             sections = cursor_uvarint(&c);
         }
         for (; sections && !c.bad && ok; sections--)

@@ -96,6 +96,7 @@ static void test_arena_and_buf(void **state)
 
     struct buf b;
     buf_init(&b, 8);
+    assert_true(buf_reserve(&b, 0) && b.p);
     buf_str(&b, STR("12345678"));
     assert_false(b.failed);
     buf_byte(&b, '9');
