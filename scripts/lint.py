@@ -4,6 +4,7 @@
   layers      #include downwards only; *_int.h only within its folder; *_test parts only in tests
   format      clang-format changes nothing
   banned      functions that src/base wraps are not called elsewhere (malloc, free, open, …)
+  twice       MIN and MAX, which evaluate an argument twice, are not given one that changes something
   length      files of at most 1000 lines, functions of at most 70, lines of at most 100 columns
   headers     every header compiles alone
   words       nothing that names a machine, a workplace or a registry
@@ -92,6 +93,26 @@ def check_banned(files):
                       f"{', '.join(sorted(allowed))}"
 
 
+def arguments(text, start):
+    """What stands between the parenthesis before `start` and its end."""
+    depth, end = 1, start
+    while depth and end < len(text):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        end += 1
+    return text[start:end - 1]
+
+
+def check_twice(files):
+    changing = re.compile(r"\+\+|--|(?<![=!<>])=(?!=)|VEC_PUSH|\bcursor_(?!left\b)\w+\(")
+    for path in files:
+        if not path.endswith((".c", ".h")):
+            continue
+        text = strip_comments(read(path))
+        for m in re.finditer(r"\b(?:MIN|MAX)\(", text):
+            if changing.search(arguments(text, m.end())):
+                yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: an argument is evaluated twice"
+
+
 def functions(text):
     """(name, first line, lines) of every function body: a '{' at column 0 to a '}' at column 0."""
     start = None
@@ -164,7 +185,7 @@ def check_readmes(files):
 def main():
     files = tracked("src/*.c", "src/*.h", "agents/*.c", "agents/*.h", "tests/*.c", "tests/*.h", "bench/*.c", "bench/*.h")
     passed = failed = 0
-    for check in (check_layers, check_format, check_banned, check_length, check_headers, check_words,
+    for check in (check_layers, check_format, check_banned, check_twice, check_length, check_headers, check_words,
                   check_readmes):
         problems = list(check(files))
         for p in problems:
