@@ -310,6 +310,18 @@ enum status store_functions(struct store *s, const struct part *part, const stru
     return ST_OK;
 }
 
+enum status store_digest(struct store *s, const struct part *part, struct arena *arena,
+    struct store_digested **ret_v, uint32_t *ret_n, struct error *err)
+{
+    (void)s;
+    (void)part;
+    (void)arena;
+    (void)ret_v;
+    (void)err;
+    *ret_n = 0;
+    return ST_OK;
+}
+
 enum status store_timeline(struct store *s, const struct part *part, uint32_t type,
     struct arena *arena, struct store_timeline *ret_timeline, struct error *err)
 {

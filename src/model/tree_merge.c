@@ -13,7 +13,8 @@
  *      └──── those kept ←────────┴──── children ←─ slots[name]┘
  *
  * Invariants:
- *  1. Nodes are made in the order in which they are opened, those of one opening in a row.
+ *  1. Nodes are made in the order in which they are opened, those of one opening in a row; without
+ * a budget those that are done with are dropped from the end.
  *  2. The total of a node is at least the sum of its children, in each source and so merged: only
  *     the sum of the roots can overflow.
  *  3. A source gives at most as many children as its head has nodes: groups that damage made shared
@@ -431,21 +432,28 @@ static void heap_drop_top(struct merge *m)
         v[i] = last;
 }
 
-/* What an opening has made: leaves as yet, but for those that are opened whatever they have, and
- * what these make in turn. */
+/* What an opening has made: leaves as yet. */
+static void take_as_leaves(struct merge *m, uint32_t first)
+{
+    for (uint32_t i = first; i < m->nodes.n; i++)
+        for (unsigned side = 0; side < m->n_sides; side++)
+            if (m->nodes.v[i].node[side])
+                m->trees[side].nodes[m->nodes.v[i].node[side]].self = m->nodes.v[i].total[side];
+}
+
+/* They become candidates, but for those that are opened whatever they have, and what these make in
+ * turn. */
 static enum status settle(struct merge *m, uint32_t first, struct error *err)
 {
-    bool all = m->limits->budget <= 0;
     for (uint32_t i = first; i < m->nodes.n; i++) {
-        const struct merged *node = &m->nodes.v[i];
-        for (unsigned side = 0; side < m->n_sides; side++)
-            if (node->node[side])
-                m->trees[side].nodes[node->node[side]].self = node->total[side];
-        struct candidate c = {key_of(node->total), i};
-        if (!all && !heap_push(m, c))
+        uint32_t made = m->nodes.n;
+        struct candidate c = {key_of(m->nodes.v[i].total), i};
+        if (!heap_push(m, c))
             return merge_no_memory(err);
-        if (all || node->name == m->names.other)
-            TRY(open_node(m, i, err));
+        if (m->nodes.v[i].name != m->names.other)
+            continue;
+        TRY(open_node(m, i, err));
+        take_as_leaves(m, made);
     }
     return ST_OK;
 }
@@ -462,7 +470,24 @@ static enum status open_best(struct merge *m, struct error *err)
             min = best.key;
         uint32_t first = m->nodes.n;
         TRY(open_node(m, best.node, err));
+        take_as_leaves(m, first);
         TRY(settle(m, first, err));
+    }
+    return ST_OK;
+}
+
+/* Without a budget every node is opened, and is of no use any more once all below it is: so the
+ * last one made comes first, and memory is that of the result and of one way down. */
+static enum status open_all(struct merge *m, struct error *err)
+{
+    while (m->nodes.n > 1) {
+        uint32_t made = m->nodes.n;
+        if (m->nodes.v[made - 1].occurrences == NONE) {
+            m->nodes.n--;
+            continue;
+        }
+        TRY(open_node(m, made - 1, err));
+        take_as_leaves(m, made);
     }
     return ST_OK;
 }
@@ -556,6 +581,9 @@ static enum status run(struct merge *m, uint32_t n_sources, struct error *err)
     TRY(start(m, n_sources, err));
     TRY(start_best(m, err));
     TRY(open_node(m, 0, err));
+    take_as_leaves(m, 1);
+    if (m->limits->budget <= 0)
+        return open_all(m, err);
     TRY(settle(m, 1, err));
     TRY(open_best(m, err));
     return place_rests(m, err);

@@ -243,6 +243,17 @@ struct tree_set {
 enum status tree_set_gather(
     struct query *q, const struct selection *s, struct tree_set *set, struct error *err);
 void tree_set_done(struct tree_set *set);
+/* Adds a tree of a part, or in place of it the table that comes with it. *ret_any is false when it
+ * is damaged: then it is left out. */
+enum status tree_set_take(struct tree_set *set, struct exec *x, const struct part *part,
+    const struct part_tree *t, bool *ret_any, struct error *err);
+/* Whether slots [slot, slot + n) lie in the range as a whole and none is answered yet; and that
+ * they are answered from now on. */
+bool exec_may_cover(const struct exec *x, const struct exec_part *ep, uint32_t slot, uint32_t n);
+enum status exec_cover(
+    struct exec *x, struct exec_part *ep, uint32_t slot, uint32_t n, struct error *err);
+/* digests.c: takes the digests that answer for whole parts of the selection, and covers these. */
+enum status digests_take(struct tree_set *set, struct exec *x, struct error *err);
 /* Merges a set per side as far as `budget` nodes need (<= 0: all of them); ret_trees are
  * initialised, and finished. */
 enum status tree_sets_merge(struct query *q, struct tree_set *sets, uint32_t n_sides,

@@ -1,7 +1,8 @@
 /* What need not be summed: roll-ups of blocks in place of their rows.
  *
- *     part ─► are the matching types matched by all of their series? ─► trees over slots that lie
- * in the range as a whole, the largest first ─► covered; the rows of all other slots ─► flat trees
+ *     part ─► are the matching types matched by all of their series? ─► digests over parts that lie
+ * in the range as a whole, then trees over slots that do, the largest first ─► covered; the rows of
+ * all other slots ─► flat trees
  *     all trees ─► merged best-first, as far as the answer needs
  *
  * A roll-up is about all series of its type. So it answers only where the selector keeps all of
@@ -71,20 +72,27 @@ enum status rollups_match(struct query *q, const struct exec_part *ep, uint32_t 
 
 /* Choosing trees */
 
-static bool inside(const struct exec *x, const struct part_slot *s)
+bool exec_may_cover(const struct exec *x, const struct exec_part *ep, uint32_t slot, uint32_t n)
 {
-    return s->time_min >= x->from_ns && s->time_max < x->until_ns;
-}
-
-/* All slots of the tree lie in the range and none is covered yet. */
-static bool fits(const struct exec *x, const struct exec_part *ep, const struct part_tree *t)
-{
-    for (uint32_t i = t->slot; i < t->slot + t->n_slots; i++) {
+    for (uint32_t i = slot; i < slot + n; i++) {
         const struct part_slot s = part_slot(ep->part, i);
-        if (!inside(x, &s) || keep_has(ep->covered, i))
+        if (s.time_min < x->from_ns || s.time_max >= x->until_ns ||
+            (ep->covered && keep_has(ep->covered, i)))
             return false;
     }
     return true;
+}
+
+enum status exec_cover(
+    struct exec *x, struct exec_part *ep, uint32_t slot, uint32_t n, struct error *err)
+{
+    if (!ep->covered)
+        ep->covered = arena_zalloc(x->q->arena, part_n_slots(ep->part) / 8 + (size_t)1);
+    if (!ep->covered)
+        return query_full(x->q, err);
+    for (uint32_t i = slot; i < slot + n; i++)
+        ep->covered[i >> 3] |= (uint8_t)(1u << (i & 7));
+    return ST_OK;
 }
 
 static const struct part_tree *tree_like(
@@ -98,23 +106,18 @@ static const struct part_tree *tree_like(
     return NULL;
 }
 
-static void cover(struct exec_part *ep, const struct part_tree *t)
-{
-    for (uint32_t i = t->slot; i < t->slot + t->n_slots; i++)
-        ep->covered[i >> 3] |= (uint8_t)(1u << (i & 7));
-}
-
 /* The table of a tree instead of the tree. The scratch is nobody's here: no row is entered. */
 static enum status add_table(struct tree_set *set, struct exec *x, const struct part *part,
-    const struct part_tree *t, struct error *err)
+    const struct part_tree *t, bool *ret_any, struct error *err)
 {
     struct store_tree *tree;
     struct function_table table;
     arena_reset(&x->rows);
     TRY(store_tree_enter(x->q->store, part, t, &x->rows, &tree, err));
     if (!tree)
-        return ST_OK; /* damaged: left out like the rows it stands for */
+        return ST_OK;
     enum status st = store_functions(x->q->store, part, t, &x->rows, &table, err);
+    *ret_any = st == ST_OK;
     if (st == ST_OK)
         st = function_sum_add(set->functions, &table, &tree->names, err);
     else if (st == ST_DATA_LOSS)
@@ -123,33 +126,35 @@ static enum status add_table(struct tree_set *set, struct exec *x, const struct 
     return st;
 }
 
-static enum status take_tree(struct tree_set *set, struct exec *x, const struct part *part,
-    const struct part_tree *t, struct error *err)
+enum status tree_set_take(struct tree_set *set, struct exec *x, const struct part *part,
+    const struct part_tree *t, bool *ret_any, struct error *err)
 {
+    *ret_any = false;
     if (set->functions)
-        return add_table(set, x, part, t, err);
+        return query_status(set->q, add_table(set, x, part, t, ret_any, err), err);
     struct store_tree **slot = VEC_PUSH(set->q->arena, set->trees);
     if (!slot)
         return query_full(set->q, err);
-    TRY(store_tree_enter(x->q->store, part, t, set->q->arena, slot, err));
-    if (!*slot)
-        set->trees.n--; /* damaged: left out like the rows it stands for */
+    TRY(query_status(
+        set->q, store_tree_enter(x->q->store, part, t, set->q->arena, slot, err), err));
+    *ret_any = *slot != NULL;
+    set->trees.n -= !*ret_any;
     return ST_OK;
 }
 
-/* A range of slots is covered when all wanted types have a tree of it. */
+/* A range of slots is covered when all wanted types have a tree of it. What is damaged is left out
+ * like the rows it stands for. */
 static enum status take_range(struct tree_set *set, struct exec *x, struct exec_part *ep,
     const struct part_tree *like, const uint32_t *types, uint32_t n, struct error *err)
 {
     const struct part_rollups *ru = ep->part->rollups;
+    bool any;
     for (uint32_t i = 0; i < n; i++)
         if (!tree_like(ru, like, types[i]))
             return ST_OK;
     for (uint32_t i = 0; i < n; i++)
-        TRY(query_status(
-            set->q, take_tree(set, x, ep->part, tree_like(ru, like, types[i]), err), err));
-    cover(ep, like);
-    return ST_OK;
+        TRY(tree_set_take(set, x, ep->part, tree_like(ru, like, types[i]), &any, err));
+    return exec_cover(x, ep, like->slot, like->n_slots, err);
 }
 
 static enum status take_trees(
@@ -160,12 +165,10 @@ static enum status take_trees(
     TRY(rollups_match(set->q, ep, &types, &n, &any, err));
     if (!any || ep->part->rollups->n_trees == 0)
         return ST_OK;
-    ep->covered = arena_zalloc(set->q->arena, part_n_slots(ep->part) / 8 + (size_t)1);
-    if (!ep->covered)
-        return query_full(set->q, err);
     const struct part_rollups *ru = ep->part->rollups;
     for (uint32_t i = 0; i < ru->n_trees; i++)
-        if (ru->trees[i].type == types[0] && fits(x, ep, &ru->trees[i]))
+        if (ru->trees[i].type == types[0] &&
+            exec_may_cover(x, ep, ru->trees[i].slot, ru->trees[i].n_slots))
             TRY(take_range(set, x, ep, &ru->trees[i], types, n, err));
     return ST_OK;
 }
@@ -212,6 +215,8 @@ static enum status gather(struct tree_set *set, struct exec *x, const struct sel
 {
     bool whole = !s->rules.any && s->ids.n_profiles == 0 && s->ids.n_spans == 0 &&
                  s->ids.n_traces == 0;
+    if (whole)
+        TRY(digests_take(set, x, err));
     for (uint32_t i = 0; i < x->parts.n; i++) {
         if (whole)
             TRY(take_trees(set, x, &x->parts.v[i], err));

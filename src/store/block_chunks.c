@@ -25,10 +25,10 @@ static enum status damaged(const struct block_chunks *c, struct error *err)
 static bool parse_head(
     struct block_chunks *c, struct cursor *cur, const struct rollup_chunks **ret_chunks)
 {
-    *ret_chunks = c->section->kind == BLOCK_TREE ? &c->tree.chunks : &c->names.chunks;
-    return (c->section->kind == BLOCK_TREE
-                   ? rollup_head_decode(cur, &c->memory, &c->tree, NULL)
-                   : rollup_names_head_decode(cur, &c->memory, &c->names, NULL)) == ST_OK;
+    bool names = c->section->kind == BLOCK_NAMES;
+    *ret_chunks = names ? &c->names.chunks : &c->tree.chunks;
+    return (names ? rollup_names_head_decode(cur, &c->memory, &c->names, NULL)
+                  : rollup_head_decode(cur, &c->memory, &c->tree, NULL)) == ST_OK;
 }
 
 static bool parse(struct block_chunks *c, struct str table)

@@ -32,6 +32,9 @@ const char *const block_kind_names[BLOCK_KINDS] = {
     [BLOCK_TREE] = "tree",
     [BLOCK_FUNCTIONS] = "functions",
     [BLOCK_STACKED] = "stacked",
+    [BLOCK_DIGEST] = "digest",
+    [BLOCK_DIGEST_TREE] = "digest tree",
+    [BLOCK_DIGEST_FUNCTIONS] = "digest functions",
 };
 
 struct reader {
@@ -86,7 +89,7 @@ const struct block_section *block_section(
     return NULL;
 }
 
-void block_type_name(const struct symtab *sym, const uint32_t ids[PART_TYPE_IDS], struct buf *out)
+void part_type_name(const struct symtab *sym, const uint32_t ids[PART_TYPE_IDS], struct buf *out)
 {
     for (uint32_t i = 0; i < PART_TYPE_IDS; i++) {
         if (i)
@@ -208,6 +211,31 @@ static enum status read_types(struct reader *r, struct block_dataset *bd)
     return ST_OK;
 }
 
+/* Sections in chunks, and those that are about a type: of the dataset's, or of the block's. */
+static const struct {
+    bool chunks;
+    enum { ABOUT_ALL, ABOUT_TYPE, ABOUT_TYPE_NAME } about;
+} shapes[BLOCK_KINDS] = {
+    [BLOCK_TIMELINE] = {.about = ABOUT_TYPE},
+    [BLOCK_NAMES] = {.chunks = true},
+    [BLOCK_TREE] = {true, ABOUT_TYPE},
+    [BLOCK_FUNCTIONS] = {.about = ABOUT_TYPE},
+    [BLOCK_DIGEST_TREE] = {true, ABOUT_TYPE_NAME},
+    [BLOCK_DIGEST_FUNCTIONS] = {.about = ABOUT_TYPE_NAME},
+};
+
+/* Kinds that this version does not know may have any shape. */
+static bool has_its_shape(
+    const struct reader *r, const struct block_dataset *bd, const struct block_section *s)
+{
+    if (s->kind >= BLOCK_KINDS)
+        return true;
+    const uint32_t n_types[] = {
+        [ABOUT_TYPE] = bd->rollups.n_types, [ABOUT_TYPE_NAME] = r->b->n_type_names};
+    return shapes[s->kind].chunks == (s->codec == BLOCK_CHUNKS) &&
+           (shapes[s->kind].about == ABOUT_ALL || s->type < n_types[shapes[s->kind].about]);
+}
+
 static bool read_section(struct reader *r, const struct block_dataset *bd, struct block_section *s)
 {
     uint64_t v[7];
@@ -224,11 +252,7 @@ static bool read_section(struct reader *r, const struct block_dataset *bd, struc
         .stored_bytes = v[5],
         .raw_bytes = v[6],
         .check = cursor_u64le(&r->c)};
-    bool chunks = s->kind == BLOCK_NAMES || s->kind == BLOCK_TREE;
-    bool about_type = s->kind == BLOCK_TREE || s->kind == BLOCK_FUNCTIONS ||
-                      s->kind == BLOCK_TIMELINE;
-    return place(r, s) && (s->kind >= BLOCK_KINDS || chunks == (s->codec == BLOCK_CHUNKS)) &&
-           (!about_type || s->type < bd->rollups.n_types) && s->slot <= bd->n_slots &&
+    return place(r, s) && has_its_shape(r, bd, s) && s->slot <= bd->n_slots &&
            s->n_slots <= bd->n_slots - s->slot;
 }
 
@@ -239,30 +263,62 @@ static int by_slots(const void *pa, const void *pb)
                                     : (a->tree > b->tree) - (a->tree < b->tree);
 }
 
+/* A tree, with the function table behind it, of the same. */
+static bool is_pair(const struct block_section *t, enum block_kind kind)
+{
+    const struct block_section *f = t + 1;
+    return t->kind == kind && f->kind == kind + 1u && t->type == f->type && t->slot == f->slot &&
+           t->n_slots == f->n_slots && (t->n_slots == 0) == (kind == BLOCK_DIGEST_TREE);
+}
+
 /* Trees come with a function table and need the names; what is incomplete is not used. */
-static enum status find_rollups(struct reader *r, struct block_dataset *bd)
+static enum status find_trees(struct reader *r, struct block_dataset *bd)
 {
     struct part_rollups *ru = &bd->rollups;
     struct part_tree *trees = ARENA_ZARRAY(&r->b->memory, struct part_tree, bd->n_sections);
-    uint32_t *timelines = ARENA_ZARRAY(&r->b->memory, uint32_t, ru->n_types);
-    const struct block_section *names = block_section(bd, BLOCK_NAMES, 0, 0);
-    if (!trees || !timelines)
+    struct part_digest *digests = NULL;
+    uint32_t n_digests = 0;
+    for (uint32_t i = 0; i + 1 < bd->n_sections; i++)
+        n_digests += is_pair(&bd->sections[i], BLOCK_DIGEST_TREE);
+    digests = ARENA_ZARRAY(&r->b->memory, struct part_digest, n_digests);
+    if (!trees || !digests)
         return no_memory(r);
-    for (uint32_t i = 0; i < ru->n_types; i++) {
-        const struct block_section *t = block_section(bd, BLOCK_TIMELINE, i, 0);
-        timelines[i] = t ? (uint32_t)(t - bd->sections) : SYM_NONE;
-    }
-    for (uint32_t i = 0; names && i + 1 < bd->n_sections; i++) {
-        const struct block_section *t = &bd->sections[i], *f = t + 1;
-        if (t->kind == BLOCK_TREE && f->kind == BLOCK_FUNCTIONS && t->type == f->type &&
-            t->slot == f->slot && t->n_slots == f->n_slots && t->n_slots)
-            trees[ru->n_trees++] = (struct part_tree){t->type, t->slot, t->n_slots, i, i + 1};
+    for (uint32_t i = 0; i + 1 < bd->n_sections; i++) {
+        const struct block_section *t = &bd->sections[i];
+        const struct part_tree tree = {t->type, t->slot, t->n_slots, i, i + 1};
+        if (is_pair(t, BLOCK_TREE))
+            trees[ru->n_trees++] = tree;
+        else if (is_pair(t, BLOCK_DIGEST_TREE))
+            digests[ru->n_digests++] = (struct part_digest){r->b->type_names[t->type], tree};
     }
     if (ru->n_trees)
         qsort(trees, ru->n_trees, sizeof *trees, by_slots);
     ru->trees = trees;
+    ru->digests = digests;
+    return ST_OK;
+}
+
+static uint32_t section_index(const struct block_dataset *bd, enum block_kind kind, uint32_t type)
+{
+    const struct block_section *s = block_section(bd, kind, type, 0);
+    return s ? (uint32_t)(s - bd->sections) : SYM_NONE;
+}
+
+static enum status find_rollups(struct reader *r, struct block_dataset *bd)
+{
+    struct part_rollups *ru = &bd->rollups;
+    uint32_t *timelines = ARENA_ZARRAY(&r->b->memory, uint32_t, ru->n_types);
+    if (!timelines)
+        return no_memory(r);
+    for (uint32_t i = 0; i < ru->n_types; i++)
+        timelines[i] = section_index(bd, BLOCK_TIMELINE, i);
     ru->timelines = timelines;
-    ru->names = names ? (uint32_t)(names - bd->sections) : SYM_NONE;
+    ru->names = section_index(bd, BLOCK_NAMES, 0);
+    ru->digest = section_index(bd, BLOCK_DIGEST, 0);
+    if (ru->names != SYM_NONE)
+        TRY(find_trees(r, bd));
+    if (ru->digest == SYM_NONE)
+        ru->n_digests = 0;
     return ST_OK;
 }
 

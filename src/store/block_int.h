@@ -30,6 +30,9 @@ struct block_level_info {
 extern const struct block_level_info block_levels[BLOCK_LEVELS];
 /* The start of the range of a level that holds a time; like block_hour at the edge of int64. */
 int64_t block_range_start(enum block_level level, int64_t time_ns);
+/* Whether a block that begins there has digests, of the blocks of its level that begin in
+ * [*ret_from_ns, start_ns): one day of the week does, of the seven before it. */
+bool block_digest_range(enum block_level level, int64_t start_ns, int64_t *ret_from_ns);
 
 /* What a section holds; the numbers are the file's. A reader skips kinds that it does not know. */
 enum block_kind {
@@ -45,11 +48,18 @@ enum block_kind {
     BLOCK_TREE,      /* of a type and some slots; in chunks */
     BLOCK_FUNCTIONS, /* of a type and some slots */
     BLOCK_STACKED,   /* samples of a slot, stack by stack */
+    BLOCK_DIGEST,    /* which datasets of earlier blocks the next two sum up */
+    BLOCK_DIGEST_TREE,
+    BLOCK_DIGEST_FUNCTIONS,
     BLOCK_KINDS
 };
 extern const char *const block_kind_names[BLOCK_KINDS];
 /* In chunks: a table of chunks, which the section's check is of, then the chunks (chunks.c). */
 enum block_codec { BLOCK_PLAIN, BLOCK_ZSTD, BLOCK_CHUNKS };
+
+/* The table of functions of a tree is the next section, and has the next kind. */
+_Static_assert(BLOCK_FUNCTIONS == BLOCK_TREE + 1 && BLOCK_DIGEST_FUNCTIONS == BLOCK_DIGEST_TREE + 1,
+    "a tree comes with its table");
 
 struct block_section {
     uint32_t kind;
@@ -150,8 +160,6 @@ static inline uint32_t block_n_units(const struct block_dataset *bd)
 /* block_directory.c. NULL: it has none. */
 const struct block_section *block_section(
     const struct block_dataset *bd, enum block_kind kind, uint32_t type, uint32_t slot);
-/* Appends name:type:unit:period type:period unit. */
-void block_type_name(const struct symtab *sym, const uint32_t ids[PART_TYPE_IDS], struct buf *out);
 
 struct block {
     _Atomic uint32_t refs;
@@ -215,6 +223,10 @@ struct block_merge {
     int64_t start_ns;
     uint64_t epoch; /* a new number, of this merge alone */
     size_t memory;
+    /* What a block that is the host of a digest sums up beside its rows (digest_put.c): referenced
+     * by the caller as well. */
+    struct block *const *digested;
+    uint32_t n_digested;
     enum status (*pause)(void *ctx, struct error *err);
     void *ctx;
 };

@@ -163,6 +163,7 @@ enum status block_load(
     p->slots = bd->slots;
     p->n_slots = bd->n_slots;
     p->rollups = &bd->rollups;
+    p->epoch = bd->block->epoch;
     dataset_seal(l.ds);
     dataset_publish(l.ds, &to);
     atomic_store_explicit(&p->time_min, bd->time_min, memory_order_relaxed);

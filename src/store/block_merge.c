@@ -74,6 +74,9 @@ static enum status add_source(struct merge *m, const struct block_dataset *bd)
 
 static enum status add_service(struct merge *m, struct str service)
 {
+    const struct digest_rq digest = {
+        m->rq->digested, m->rq->n_digested, m->most, m->rq->pause, m->rq->ctx};
+    TRY(block_put_digest(&m->w, service, &digest));
     for (uint32_t i = 0; i < m->rq->n_sources; i++) {
         const struct block *b = m->rq->sources[i];
         for (uint32_t k = 0; k < b->n_datasets; k++)

@@ -1,6 +1,7 @@
 /* A dataset becomes sections of a block.
  *
- *     strings · series · seen · symbols · nodes · stacks, rows and samples of each slot · roll-ups
+ *     digest · strings · series · seen · symbols · nodes · stacks, rows and samples of each slot ·
+ *     roll-ups
  *
  * Rows are written slot by slot, a slot being an hour that has any, by series and time, as columns,
  * so that they compress, and so that a question about an hour of a large block reads that hour. */
@@ -152,7 +153,7 @@ static void put_type(struct block_writer *w, const struct part *p, const uint32_
 {
     struct buf text;
     buf_init(&text, RAW_MAX);
-    block_type_name(&p->sym, ids, &text);
+    part_type_name(&p->sym, ids, &text);
     uint32_t name = rollup_names_id(&w->type_names, buf_view(&text));
     for (uint32_t k = 0; k < PART_TYPE_IDS; k++)
         buf_uvarint(&w->directory, ids[k]);
@@ -194,13 +195,12 @@ enum status block_put_dataset(struct block_writer *w, const struct dataset *ds, 
     struct part_types types;
     enum status st = part_types_find(&ds->part, &types, w->err);
     if (st == ST_OK) {
-        buf_clear(&w->sections);
-        w->n_sections = 0;
         sort_rows(&ds->part, n, &keys);
         st = put_sections(w, ds, &keys, &types);
     }
     if (st == ST_OK)
         put_entry(w, &ds->part, &keys, &types);
+    block_put_next(w);
     part_types_done(&types);
     mem_free(keys.v);
     mem_free(keys.slots);

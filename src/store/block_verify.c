@@ -74,7 +74,7 @@ static enum status verify_type_names(struct verifier *v)
     buf_init(&text, GIB);
     for (uint32_t i = 0; bd->type_names && i < bd->rollups.n_types; i++) {
         buf_clear(&text);
-        block_type_name(&v->stacks->sym, bd->rollups.types[i], &text);
+        part_type_name(&v->stacks->sym, bd->rollups.types[i], &text);
         same = same && str_eq(buf_view(&text), bd->block->type_names[bd->type_names[i]]);
     }
     buf_done(&text);

@@ -121,6 +121,15 @@ enum status block_put_chunks(struct block_writer *w, const struct block_about *a
     return put_bytes(w, buf_view(&w->packed));
 }
 
+void block_put_next(struct block_writer *w)
+{
+    buf_clear(&w->sections);
+    w->n_sections = 0;
+    rollup_names_done(&w->names);
+    arena_reset(&w->names_arena);
+    rollup_names_init(&w->names, &w->names_arena);
+}
+
 static enum status put_head(struct block_writer *w, const struct block_place *place)
 {
     struct buf head;
@@ -253,6 +262,8 @@ static void writer_init(struct block_writer *w, const struct block_target *to, s
     buf_init(&w->directory, RAW_MAX);
     arena_init(&w->type_names_arena, RAW_MAX);
     rollup_names_init(&w->type_names, &w->type_names_arena);
+    arena_init(&w->names_arena, RAW_MAX);
+    rollup_names_init(&w->names, &w->names_arena);
     w->zstd = ZSTD_createCCtx();
     ASSERT(w->zstd);
     ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_checksumFlag, 1);
@@ -261,6 +272,8 @@ static void writer_init(struct block_writer *w, const struct block_target *to, s
 static void writer_done(struct block_writer *w)
 {
     ZSTD_freeCCtx(w->zstd);
+    rollup_names_done(&w->names);
+    arena_done(&w->names_arena);
     rollup_names_done(&w->type_names);
     arena_done(&w->type_names_arena);
     buf_done(&w->directory);

@@ -17,6 +17,8 @@ struct block_writer {
     struct buf directory; /* entries of the datasets before it */
     struct arena type_names_arena;
     struct rollup_names type_names; /* of all datasets so far */
+    struct arena names_arena;
+    struct rollup_names names; /* of the trees and tables of the dataset at hand */
     ZSTD_CCtx *zstd;
     uint32_t n_sections, n_datasets;
     int64_t time_min, time_max;
@@ -51,7 +53,27 @@ enum status block_put_section(struct block_writer *w, const struct block_about *
 enum status block_put_chunks(struct block_writer *w, const struct block_about *about,
     struct str head, struct str stream, const struct rollup_chunks *chunks);
 
-/* block_put.c: the first n rows of a dataset, all in the writer's range, with roll-ups. */
+/* The dataset at hand ends: what follows belongs to the next. */
+void block_put_next(struct block_writer *w);
+
+/* A tree, about->kind, and behind it the table of its functions; names go to w->names. Scratch in
+ * the arena. ST_NOT_FOUND: it cannot be made. A tree without its table is not used by anybody. */
+enum status block_put_tree(struct block_writer *w, struct arena *arena,
+    const struct block_about *about, const struct nametree *t);
+
+/* digest_put.c: the digest of a service, as the first sections of its next dataset. */
+struct digest_rq {
+    struct block *const *blocks;
+    uint32_t n_blocks;
+    size_t memory;                                      /* at most, for a tree */
+    enum status (*alive)(void *ctx, struct error *err); /* or NULL */
+    void *ctx;
+};
+enum status block_put_digest(
+    struct block_writer *w, struct str service, const struct digest_rq *rq);
+
+/* block_put.c: the first n rows of a dataset, all in the writer's range, with roll-ups, behind what
+ * was put before. Ends the dataset. */
 enum status block_put_dataset(struct block_writer *w, const struct dataset *ds, uint32_t n);
 
 /* Rows in the order of the file: by hour, series, time, arrival. */

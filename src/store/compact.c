@@ -38,6 +38,8 @@ struct merge {
     uint32_t n_all;
     struct block **sources;
     struct compact_job job;
+    struct block **digested;
+    uint32_t n_digested;
     uint64_t epoch, bytes_in;
     struct block_file file;
     struct block *made;
@@ -105,6 +107,24 @@ static void take_all(struct merge *m)
     mutex_unlock(&s->view_lock);
 }
 
+/* What the block that is to be made sums up in a digest: of each week of a tenant one block does,
+ * of the week before. */
+static bool find_digested(struct merge *m)
+{
+    const struct block *first = m->sources[0];
+    int64_t from_ns;
+    m->digested = ARENA_ARRAY(&m->arena, struct block *, m->n_all);
+    if (!m->digested || !block_digest_range(m->job.level, m->job.start_ns, &from_ns))
+        return m->digested != NULL;
+    for (uint32_t i = 0; i < m->n_all; i++) {
+        struct block *b = m->all[i];
+        if (b->level == m->job.level && str_eq(b->tenant, first->tenant) &&
+            b->start_ns >= from_ns && b->start_ns < m->job.start_ns)
+            m->digested[m->n_digested++] = b;
+    }
+    return true;
+}
+
 /* ST_OK and no source: there is nothing to do. */
 static enum status choose(struct merge *m, const struct compact_rules *rules)
 {
@@ -127,6 +147,8 @@ static enum status choose(struct merge *m, const struct compact_rules *rules)
         m->sources[i] = m->all[m->job.sources[i]];
         m->bytes_in += m->sources[i]->file_bytes;
     }
+    if (!find_digested(m))
+        FAIL(m->err, ST_RESOURCE_EXHAUSTED, "out of memory while planning a merge");
     m->epoch = atomic_fetch_add(&m->s->next_epoch, 1);
     m->s->merging = m->sources;
     m->s->n_merging = m->job.n_sources;
@@ -216,6 +238,8 @@ static enum status make_block(struct merge *m, const struct compact_caller *call
         .start_ns = m->job.start_ns,
         .epoch = m->epoch,
         .memory = m->s->compaction->merge_bytes,
+        .digested = m->digested,
+        .n_digested = m->n_digested,
         .pause = caller->pause,
         .ctx = caller->pause_ctx,
     };

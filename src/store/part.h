@@ -49,9 +49,16 @@ struct part_slot {
 
 /* What a block knows beforehand of a profile type over all series: sums of some of its slots. */
 enum { PART_TYPE_IDS = 5 }; /* strings: name, type, unit, period type, period unit */
+/* Appends name:type:unit:period type:period unit. */
+void part_type_name(const struct symtab *sym, const uint32_t ids[PART_TYPE_IDS], struct buf *out);
 struct part_tree {
     uint32_t type, slot, n_slots;
     uint32_t tree, functions; /* the store's: which sections */
+};
+/* What a part sums up of a type in datasets of other parts: store_digest says which. */
+struct part_digest {
+    struct str type;       /* name:type:unit:period type:period unit */
+    struct part_tree tree; /* of no slots */
 };
 struct part_rollups {
     const uint32_t (*types)[PART_TYPE_IDS];
@@ -59,12 +66,15 @@ struct part_rollups {
     const struct part_tree *trees; /* those over more slots first */
     uint32_t n_types, n_trees;
     uint32_t names; /* the store's: which section */
+    const struct part_digest *digests;
+    uint32_t n_digests;
+    uint32_t digest; /* the store's: which section */
 };
 
 struct part {
     struct str tenant, service;
-    uint64_t epoch;
-    void *origin; /* the store's: where the part came from */
+    uint64_t epoch; /* or the number of the merge that made its block */
+    void *origin;   /* the store's: where the part came from */
     const struct part_slot *slots;
     uint32_t n_slots;
     const struct part_rollups *rollups; /* or NULL */

@@ -89,6 +89,52 @@ enum status store_functions(struct store *s, const struct part *part, const stru
     return st;
 }
 
+/* Digests */
+
+static bool digest_parse(
+    struct str bytes, struct arena *arena, struct store_digested **ret_v, uint32_t *ret_n)
+{
+    struct cursor c = cursor_make(bytes);
+    uint64_t n = cursor_uvarint(&c);
+    if (c.bad || n > cursor_left(&c) / 2)
+        return false;
+    struct store_digested *v = ARENA_ARRAY(arena, struct store_digested, n);
+    for (uint64_t i = 0; v && i < n; i++) {
+        uint64_t epoch = cursor_uvarint(&c), datasets = cursor_uvarint(&c);
+        if (datasets == 0 || datasets > UINT32_MAX)
+            return false;
+        v[i] = (struct store_digested){epoch, (uint32_t)datasets};
+    }
+    if (c.bad || cursor_left(&c))
+        return false;
+    *ret_v = v;
+    *ret_n = v ? (uint32_t)n : 0;
+    return true;
+}
+
+enum status digest_read(const struct block_dataset *bd, struct arena *arena,
+    struct store_digested **ret_v, uint32_t *ret_n, struct error *err)
+{
+    struct buf raw;
+    *ret_n = 0;
+    enum status st = read_section(bd, bd->rollups.digest, &raw, err);
+    if (st == ST_OK && !digest_parse(buf_view(&raw), arena, ret_v, ret_n))
+        st = error_set(err, ST_DATA_LOSS, __FILE__, __LINE__,
+            "block %s is damaged: the digest of service %.*s", bd->block->path,
+            STR_ARG(bd->service));
+    buf_done(&raw);
+    return st;
+}
+
+enum status store_digest(struct store *s, const struct part *part, struct arena *arena,
+    struct store_digested **ret_v, uint32_t *ret_n, struct error *err)
+{
+    (void)s;
+    *ret_n = 0;
+    return part->rollups->n_digests ? digest_read(dataset_of(part), arena, ret_v, ret_n, err)
+                                    : ST_OK;
+}
+
 /* Timelines */
 
 void timeline_encode(const struct store_timeline *t, struct buf *out)

@@ -11,6 +11,10 @@ void timeline_encode(const struct store_timeline *t, struct buf *out);
 enum status timeline_decode(
     struct str bytes, struct arena *arena, struct store_timeline *ret, struct error *err);
 
+/* What the section of a digest says; ST_DATA_LOSS: it is damaged. */
+enum status digest_read(const struct block_dataset *bd, struct arena *arena,
+    struct store_digested **ret_v, uint32_t *ret_n, struct error *err);
+
 /* Every roll-up of a dataset, read to the last byte and compared with its rows. */
 enum status rollups_verify(
     const struct block_dataset *bd, const struct part *stacks, struct error *err);

@@ -73,8 +73,7 @@ struct roller {
     const struct row_keys *keys;
     const struct part_types *types;
     int64_t *sums; /* per node */
-    struct arena names_arena, arena;
-    struct rollup_names names;
+    struct arena arena;
 };
 
 /* Calls `fn` for every row of slots [slot, slot + n) and each of its types that is `type` and has a
@@ -111,14 +110,13 @@ static void sum_slots(
     }
 }
 
-static enum status put_tree(
-    struct roller *r, const struct block_about *about, const struct nametree *t)
+static enum status put_stream(struct block_writer *w, struct arena *arena,
+    const struct block_about *about, const struct nametree *t)
 {
-    struct block_writer *w = r->w;
     struct rollup_head head;
     struct buf bytes;
     buf_clear(&w->raw);
-    if (rollup_write(t, &r->names, &r->arena, &w->raw, &head, NULL) != ST_OK)
+    if (rollup_write(t, &w->names, arena, &w->raw, &head, NULL) != ST_OK)
         return ST_NOT_FOUND;
     buf_init(&bytes, RAW_MAX);
     rollup_head_encode(&head, &bytes);
@@ -129,25 +127,27 @@ static enum status put_tree(
     return st;
 }
 
-static enum status put_functions(
-    struct roller *r, const struct block_about *about, const struct nametree *t)
+enum status block_put_tree(struct block_writer *w, struct arena *arena,
+    const struct block_about *about, const struct nametree *t)
 {
     struct function_table table;
-    buf_clear(&r->w->raw);
-    if (function_table_make(t, &r->arena, &table, NULL) != ST_OK ||
-        function_table_encode(t, &table, &r->names, &r->arena, &r->w->raw, NULL) != ST_OK)
+    struct block_about functions = *about;
+    functions.kind++;
+    TRY(put_stream(w, arena, about, t));
+    buf_clear(&w->raw);
+    if (function_table_make(t, arena, &table, NULL) != ST_OK ||
+        function_table_encode(t, &table, &w->names, arena, &w->raw, NULL) != ST_OK)
         return ST_NOT_FOUND;
-    return block_put_section(r->w, about);
+    return block_put_section(w, &functions);
 }
 
-/* A tree and the table of its functions next to it. ST_NOT_FOUND: it cannot be made. A tree without
- * its table is not used by anybody, so what failed in between does no harm. */
+/* ST_NOT_FOUND: it cannot be made, or does not pay. */
 static enum status put_range(
     struct roller *r, uint32_t type, uint32_t slot, uint32_t n_slots, bool whole)
 {
     uint64_t entries;
     struct nametree t;
-    struct block_about about = {BLOCK_TREE, type, slot, n_slots};
+    const struct block_about about = {BLOCK_TREE, type, slot, n_slots};
     sum_slots(r, type, slot, n_slots, &entries);
     if (!entries)
         return ST_NOT_FOUND;
@@ -156,10 +156,7 @@ static enum status put_range(
     bool made = nametree_add(&t, &r->p->sym, r->sums, r->p->sym.nodes.n, NULL) == ST_OK &&
                 nametree_finish(&t, NULL) == ST_OK;
     bool pays = whole || (uint64_t)t.n_nodes * ENTRIES_PER_NODE <= entries;
-    enum status st = made && pays ? put_tree(r, &about, &t) : ST_NOT_FOUND;
-    about.kind = BLOCK_FUNCTIONS;
-    if (st == ST_OK)
-        st = put_functions(r, &about, &t);
+    enum status st = made && pays ? block_put_tree(r->w, &r->arena, &about, &t) : ST_NOT_FOUND;
     nametree_done(&t);
     return st;
 }
@@ -254,7 +251,7 @@ static enum status put_names(struct roller *r)
     struct buf bytes;
     const struct block_about about = {.kind = BLOCK_NAMES};
     buf_clear(&r->w->raw);
-    if (rollup_names_write(&r->names, &r->w->raw, &head, NULL) != ST_OK)
+    if (rollup_names_write(&r->w->names, &r->w->raw, &head, NULL) != ST_OK)
         return ST_OK; /* trees without names are not used */
     buf_init(&bytes, RAW_MAX);
     rollup_names_head_encode(&head, &bytes);
@@ -281,13 +278,9 @@ enum status block_put_rollups(struct block_writer *w, const struct part *p,
     r.sums = mem_try((p->sym.nodes.n + (size_t)1) * sizeof *r.sums);
     if (!r.sums)
         return ST_OK;
-    arena_init(&r.names_arena, TREE_BYTES_MAX);
     arena_init(&r.arena, TREE_BYTES_MAX);
-    rollup_names_init(&r.names, &r.names_arena);
     enum status st = put_all(&r);
-    rollup_names_done(&r.names);
     arena_done(&r.arena);
-    arena_done(&r.names_arena);
     mem_free(r.sums);
     return st;
 }

@@ -103,14 +103,16 @@ static enum status check_table(
     return ST_OK;
 }
 
-/* The root's self is what the empty stack had, which a tree leaves out: at most the rows' total. */
+/* The root's self is what the empty stack had, which a tree leaves out: at most the rows' total. A
+ * digest is of rows of other blocks. */
 static enum status check_tree(struct checker *c, const struct part_tree *t,
     struct block_chunks *tree, struct block_chunks *names)
 {
     struct rollup_reader reader;
     struct rollup_names_reader texts;
     arena_reset(&c->arena);
-    if (tree->tree.total < 0 || tree->tree.total > total_of(c, t->type, t->slot, t->n_slots))
+    if (tree->tree.total < 0 ||
+        (t->n_slots && tree->tree.total > total_of(c, t->type, t->slot, t->n_slots)))
         return wrong(c, "the total of a tree");
     TRY(rollup_reader_init(&reader, &tree->tree, get_chunk, tree, &c->arena, c->err));
     TRY(rollup_names_reader_init(&texts, &names->names, get_chunk, names, &c->arena, c->err));
@@ -122,10 +124,34 @@ static enum status check_tree(struct checker *c, const struct part_tree *t,
     return check_table(c, t, &texts);
 }
 
+static enum status check_one(
+    struct checker *c, const struct part_tree *t, struct block_chunks *names)
+{
+    struct block_chunks *tree;
+    TRY(block_chunks_open(c->bd, &c->bd->sections[t->tree], &tree, c->err));
+    enum status st = check_tree(c, t, tree, names);
+    block_chunks_free(tree);
+    return st;
+}
+
+static enum status check_digests(struct checker *c, struct block_chunks *names)
+{
+    const struct part_rollups *ru = &c->bd->rollups;
+    struct store_digested *v;
+    uint32_t n;
+    if (ru->n_digests == 0)
+        return ST_OK;
+    arena_reset(&c->arena);
+    TRY(digest_read(c->bd, &c->arena, &v, &n, c->err));
+    for (uint32_t i = 0; i < ru->n_digests; i++)
+        TRY(check_one(c, &ru->digests[i].tree, names));
+    return ST_OK;
+}
+
 static enum status check_trees(struct checker *c)
 {
     const struct part_rollups *ru = &c->bd->rollups;
-    struct block_chunks *names = NULL, *tree;
+    struct block_chunks *names = NULL;
     enum status st = ST_OK;
     if (ru->names == SYM_NONE || !ru->trees)
         return ST_OK;
@@ -134,14 +160,10 @@ static enum status check_trees(struct checker *c)
         struct str bytes;
         st = block_chunk_get(names, i, &bytes, c->err);
     }
-    for (uint32_t i = 0; i < ru->n_trees && st == ST_OK; i++) {
-        const struct part_tree *t = &ru->trees[i];
-        st = block_chunks_open(c->bd, &c->bd->sections[t->tree], &tree, c->err);
-        if (st != ST_OK)
-            break;
-        st = check_tree(c, t, tree, names);
-        block_chunks_free(tree);
-    }
+    for (uint32_t i = 0; i < ru->n_trees && st == ST_OK; i++)
+        st = check_one(c, &ru->trees[i], names);
+    if (st == ST_OK)
+        st = check_digests(c, names);
     block_chunks_free(names);
     return st;
 }

@@ -166,6 +166,15 @@ void store_tree_leave(struct store *s, struct store_tree *tree);
 /* The function table that belongs to a tree, by the ids of its names. */
 enum status store_functions(struct store *s, const struct part *part, const struct part_tree *tree,
     struct arena *arena, struct function_table *ret_table, struct error *err);
+/* Which datasets the digests of a part sum up: all that the block with this number (part->epoch)
+ * has of the same tenant and service. They tell what these do only as long as the view has as many
+ * parts of each. Digest trees are entered like others. *ret_n is 0 where there are none. */
+struct store_digested {
+    uint64_t epoch;
+    uint32_t n_datasets;
+};
+enum status store_digest(struct store *s, const struct part *part, struct arena *arena,
+    struct store_digested **ret_v, uint32_t *ret_n, struct error *err);
 /* When there was how much of a type, over all series; every time once, rising. n is 0 where there
  * is none. */
 struct store_timeline {

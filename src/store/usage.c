@@ -162,7 +162,7 @@ static struct str type_name(
 {
     struct buf text;
     buf_init(&text, TYPE_BYTES_MAX);
-    block_type_name(&labels->sym, ids, &text);
+    part_type_name(&labels->sym, ids, &text);
     struct str name = text.failed ? STR_EMPTY : arena_str(arena, buf_view(&text));
     buf_done(&text);
     return name.p ? name : STR_EMPTY;

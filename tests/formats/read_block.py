@@ -20,7 +20,8 @@ ZSTD = ctypes.CDLL("libzstd.so.1")
 ZSTD.ZSTD_decompress.restype = ctypes.c_size_t
 ZSTD.ZSTD_decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
 KINDS = ["strings", "series", "rows", "symbols", "nodes", "samples", "seen", "timeline", "names", "tree", "functions",
-         "stacked"]
+         "stacked",
+         "digest", "digest tree", "digest functions"]
 HOUR = 3600 * 10**9
 SPANS = [HOUR, 6 * HOUR, 24 * HOUR]
 
@@ -123,7 +124,7 @@ class Section:
         need(check(piece[:table_bytes]) == want and table_bytes <= len(piece), "a table of chunks")
         c, at, stream = Cursor(piece[:table_bytes]), table_bytes, b""
         sizes = [c.uvarint() for _ in range(c.uvarint())]
-        head = [c.uvarint() for _ in range(3 if KINDS[self.kind] == "tree" else 1 + len(sizes))]
+        head = [c.uvarint() for _ in range(1 + len(sizes) if KINDS[self.kind] == "names" else 3)]
         for raw in sizes:
             codec, stored = c.uvarint(), c.uvarint()
             stream += unpack(codec, piece[at:at + stored], raw, c.u64())

@@ -13,9 +13,18 @@
 #include "fixture_blocks.h"
 #include "query/query.h"
 
-enum { ROUNDS = 30, QUESTIONS = 60, UPLOADS = 150, STACK_MAX = 12, SAMPLES = 8 };
+enum {
+    ROUNDS = 30,
+    ROUNDS_LONG = 10,
+    QUESTIONS = 60,
+    UPLOADS = 150,
+    UPLOADS_LONG = 1200,
+    STACK_MAX = 12,
+    SAMPLES = 8
+};
 
 static uint64_t rng_state;
+static uint64_t span_s; /* of all uploads */
 
 static uint64_t rng(uint64_t below)
 {
@@ -31,6 +40,15 @@ static void name_functions(struct request *rq)
     rq->sym.strings[1] = STR("other");
     rq->sym.strings[2] = STR("total");
     rq->sym.strings[3] = STR_EMPTY;
+}
+
+/* In at most 64 hours: in the long round two of each day. */
+static int64_t random_time_ns(void)
+{
+    uint64_t at = rng(span_s);
+    if (span_s > 64 * 3600)
+        at = at / 86400 * 86400 + at % 7200;
+    return T0 + (int64_t)at * NS_PER_S;
 }
 
 static void random_upload(struct store *s)
@@ -58,7 +76,7 @@ static void random_upload(struct store *s)
     ls[1] = (struct label){STR("env"), str_from(envs[rng(3)])};
     ls[2] = (struct label){STR("service_name"), rq.row.labels.v[1].value};
     rq.row.labels = (struct labels){ls, 3};
-    rq.prof.time_ns = T0 + (int64_t)rng(46 * 3600) * NS_PER_S;
+    rq.prof.time_ns = random_time_ns();
     assert_int_equal(append_wait(s, STR("anonymous"), &rq.row), ST_OK);
     arena_done(&rq.arena);
 }
@@ -84,10 +102,10 @@ static struct question random_question(void)
     struct question q = {.type = str_from(types[rng(3)]), .kind = (int)rng(11)};
     q.selector = str_from(selectors[rng(6)]);
     q.right_selector = str_from(selectors[rng(6)]);
-    int64_t a = (int64_t)rng(46 * 3600), b = (int64_t)rng(46 * 3600);
+    int64_t a = (int64_t)rng(span_s), b = (int64_t)rng(span_s);
     bool all = rng(4) == 0;
     q.from_ms = T0 / NS_PER_MS + (all ? 0 : MIN(a, b) * 1000);
-    q.until_ms = T0 / NS_PER_MS + (all ? 46 * 3600 * 1000LL : MAX(a, b) * 1000);
+    q.until_ms = T0 / NS_PER_MS + (all ? (int64_t)span_s * 1000 : MAX(a, b) * 1000);
     q.max_nodes = budgets[rng(8)];
     q.group_by = (uint32_t)rng(3);
     q.step = (double)(1 + rng(7200));
@@ -239,14 +257,26 @@ static uint32_t take_range(
     return n;
 }
 
+static int64_t first_range(const struct store *s, enum block_level level)
+{
+    int64_t first = INT64_MAX;
+    for (uint32_t i = 0; i < s->n_blocks; i++)
+        first = MIN(first, block_range_start(level, s->blocks[i]->start_ns));
+    return first;
+}
+
 /* All blocks of a range become one; nobody else uses the store. */
 static void merge_ranges(struct store *s, enum block_level level, size_t memory)
 {
     struct block *v[64], *merged[64];
     uint32_t n_merged = 0;
+    static uint64_t merges = 1000;
     while (s->n_blocks) {
-        int64_t start_ns = block_range_start(level, s->blocks[0]->start_ns);
-        uint32_t n = take_range(s, level, start_ns, v);
+        int64_t start_ns = first_range(s, level), from_ns;
+        uint32_t n = take_range(s, level, start_ns, v), before = n_merged;
+        bool host = block_digest_range(level, start_ns, &from_ns);
+        while (host && before && merged[before - 1]->start_ns >= from_ns)
+            before--;
         struct block_file file;
         struct error err = {0};
         const struct block_merge m = {.to = &s->target,
@@ -255,7 +285,9 @@ static void merge_ranges(struct store *s, enum block_level level, size_t memory)
             .level = level,
             .start_ns = start_ns,
             .memory = memory,
-            .epoch = 1000 * (1 + (uint64_t)level) + n_merged};
+            .digested = merged + before,
+            .n_digested = host ? n_merged - before : 0,
+            .epoch = merges++};
         if (block_merge(&m, &file, &err) != ST_OK)
             fail_msg("%s", err.msg);
         assert_int_equal(
@@ -270,6 +302,29 @@ static void merge_ranges(struct store *s, enum block_level level, size_t memory)
         store_blocks_add_locked(s, merged[i]);
 }
 
+/* Every block that has no digest becomes another one of the same: digests are of blocks that are
+ * no more. */
+static void merge_again(struct store *s)
+{
+    int64_t from_ns;
+    for (uint32_t i = 0; i < s->n_blocks; i++) {
+        struct block *b = s->blocks[i];
+        struct block_file file;
+        const struct block_merge m = {.to = &s->target,
+            .sources = &b,
+            .n_sources = 1,
+            .level = b->level,
+            .start_ns = b->start_ns,
+            .epoch = b->epoch + 1000000};
+        if (block_digest_range(b->level, b->start_ns, &from_ns))
+            continue;
+        assert_int_equal(block_merge(&m, &file, NULL), ST_OK);
+        assert_int_equal(block_open(s->fs, "data/blocks", file.path, &s->blocks[i], NULL), ST_OK);
+        block_cache_forget(&s->cache, b);
+        block_unref(b);
+    }
+}
+
 /* Of the trees and timelines that there are. */
 static uint32_t trees_loaded(const struct store *s)
 {
@@ -279,6 +334,18 @@ static uint32_t trees_loaded(const struct store *s)
             struct block_dataset *bd = &s->blocks[i]->datasets[k];
             for (uint32_t t = 0; t < bd->rollups.n_trees; t++)
                 n += block_unit_chunks(bd, bd->rollups.trees[t].tree)->loaded != NULL;
+        }
+    return n;
+}
+
+static uint32_t digests_loaded(const struct store *s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_blocks; i++)
+        for (uint32_t k = 0; k < s->blocks[i]->n_datasets; k++) {
+            struct block_dataset *bd = &s->blocks[i]->datasets[k];
+            for (uint32_t t = 0; t < bd->rollups.n_digests; t++)
+                n += block_unit_chunks(bd, bd->rollups.digests[t].tree.tree)->loaded != NULL;
         }
     return n;
 }
@@ -304,6 +371,7 @@ static void one_round(uint64_t seed)
     struct fs_sim *sim = fs_sim_new(seed);
     struct store *s = open_sim(sim);
     rng_state = seed;
+    span_s = 46 * 3600;
     for (int i = 0; i < UPLOADS; i++)
         random_upload(s);
     for (int i = 0; i < QUESTIONS; i++) {
@@ -323,6 +391,44 @@ static void one_round(uint64_t seed)
     fs_sim_free(sim);
 }
 
+/* Over two weeks and some days, so that digests answer; then over the same when the blocks that
+ * these sum up are no longer those of the view. */
+static void one_long_round(uint64_t seed)
+{
+    struct question x[QUESTIONS];
+    char *expected[QUESTIONS];
+    struct fs_sim *sim = fs_sim_new(seed);
+    struct store *s = open_sim(sim);
+    rng_state = seed;
+    span_s = 16 * 24 * 3600;
+    for (int i = 0; i < UPLOADS_LONG; i++)
+        random_upload(s);
+    for (int i = 0; i < QUESTIONS; i++) {
+        x[i] = random_question();
+        expected[i] = answer(s, &x[i]);
+    }
+    assert_int_equal(store_cut(s, "test", NULL), ST_OK);
+    merge_ranges(s, BLOCK_24H, 0);
+    compare(s, x, expected, "weeks");
+    assert_true(digests_loaded(s) > 0);
+    for (uint32_t i = 0; i < s->n_blocks; i++)
+        block_cache_forget(&s->cache, s->blocks[i]);
+    merge_again(s);
+    compare(s, x, expected, "weeks merged again");
+    assert_int_equal(digests_loaded(s), 0);
+    for (int i = 0; i < QUESTIONS; i++)
+        mem_free(expected[i]);
+    store_close(s);
+    fs_sim_free(sim);
+}
+
+static void test_digests_are_the_same(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= ROUNDS_LONG; seed++)
+        one_long_round(seed);
+}
+
 static void test_answers_are_the_same(void **state)
 {
     (void)state;
@@ -332,6 +438,7 @@ static void test_answers_are_the_same(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers_are_the_same)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers_are_the_same), cmocka_unit_test(test_digests_are_the_same)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
