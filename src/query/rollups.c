@@ -11,9 +11,10 @@
 #include "model/function_table.h"
 #include "query/query_int.h"
 
+/* Types behind the first few have no roll-ups: not known here. */
 static uint32_t type_index(const struct part_rollups *ru, const uint32_t *ids)
 {
-    for (uint32_t i = 0; i < ru->n_types; i++)
+    for (uint32_t i = 0; i < MIN(ru->n_types, (uint32_t)PART_ROLLUP_TYPES_MAX); i++)
         if (memcmp(ru->types[i], ids, sizeof ru->types[i]) == 0)
             return i;
     return SYM_NONE;

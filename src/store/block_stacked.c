@@ -2,7 +2,8 @@
  * most rows' bytes.
  *
  *     rows of a slot ─► groups: same first type, as many types, a bounded number of samples ─► kind
- *     11; what is in no group (spans, a very large row) keeps its bytes in kind 5
+ *     11; what is in no group (spans, a very large row, a type behind the first
+ * PART_ROLLUP_TYPES_MAX: a group is one pass over the rows) keeps its bytes in kind 5
  *
  * A group is the rows' numbers in the slot and what stack_group_encode makes of them. A row that is
  * in a group has 0 bytes in the column of kind 2, which no row with samples of its own has. */
@@ -31,7 +32,7 @@ struct stacker {
 static bool takes(const struct stacker *s, const struct part_row *r)
 {
     uint32_t n_types = part_series(s->p, r->series)->n_types;
-    return r->n_samples <= s->samples_max &&
+    return s->types->of[r->series][0] < PART_ROLLUP_TYPES_MAX && r->n_samples <= s->samples_max &&
            stack_group_takes(str_make(r->bytes, r->n_bytes), n_types);
 }
 

@@ -118,7 +118,7 @@ static void close_sources(struct digester *d)
     d->sources.n = 0;
 }
 
-/* ST_NOT_FOUND: a dataset has something of the type and no tree of it. */
+/* ST_NOT_FOUND: a dataset has the type and no tree of it. */
 static enum status open_sources(struct digester *d, struct str type)
 {
     for (uint32_t i = 0; i < d->datasets.n; i++) {
@@ -127,10 +127,9 @@ static enum status open_sources(struct digester *d, struct str type)
             if (!str_eq(bd->block->type_names[bd->type_names[k]], type))
                 continue;
             const struct part_tree *t = whole_tree(bd, k);
-            if (t)
-                TRY(open_source(d, bd, t));
-            else if (bd->rollups.timelines[k] != SYM_NONE)
+            if (!t)
                 return ST_NOT_FOUND;
+            TRY(open_source(d, bd, t));
         }
     }
     return d->sources.n > 1 ? ST_OK : ST_NOT_FOUND;
@@ -179,12 +178,17 @@ static enum status put_type(struct digester *d, struct str type)
     return st;
 }
 
+static uint32_t n_types_with_trees(const struct block_dataset *bd)
+{
+    return MIN(bd->rollups.n_types, (uint32_t)PART_ROLLUP_TYPES_MAX);
+}
+
 /* Whether an earlier dataset has the type, which was seen to then. */
 static bool is_done(const struct digester *d, uint32_t dataset, struct str type)
 {
     for (uint32_t i = 0; i < dataset; i++) {
         const struct block_dataset *bd = d->datasets.v[i];
-        for (uint32_t k = 0; k < bd->rollups.n_types; k++)
+        for (uint32_t k = 0; k < n_types_with_trees(bd); k++)
             if (str_eq(bd->block->type_names[bd->type_names[k]], type))
                 return true;
     }
@@ -196,7 +200,7 @@ static enum status put_types(struct digester *d)
     uint32_t n = 0;
     for (uint32_t i = 0; i < d->datasets.n; i++) {
         const struct block_dataset *bd = d->datasets.v[i];
-        for (uint32_t k = 0; k < bd->rollups.n_types; k++) {
+        for (uint32_t k = 0; k < n_types_with_trees(bd); k++) {
             struct str type = bd->block->type_names[bd->type_names[k]];
             enum status st = is_done(d, i, type) ? ST_NOT_FOUND : put_type(d, type);
             if (st != ST_OK && st != ST_NOT_FOUND)

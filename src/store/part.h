@@ -49,6 +49,9 @@ struct part_slot {
 
 /* What a block knows beforehand of a profile type over all series: sums of some of its slots. */
 enum { PART_TYPE_IDS = 5 }; /* strings: name, type, unit, period type, period unit */
+/* Only the first types have roll-ups: each costs a pass over all rows, and a client may make one
+ * type per series. Of the others rows are summed. */
+enum { PART_ROLLUP_TYPES_MAX = 256 };
 /* Appends name:type:unit:period type:period unit. */
 void part_type_name(const struct symtab *sym, const uint32_t ids[PART_TYPE_IDS], struct buf *out);
 struct part_tree {

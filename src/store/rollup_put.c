@@ -264,7 +264,7 @@ static enum status put_names(struct roller *r)
 
 static enum status put_all(struct roller *r)
 {
-    for (uint32_t i = 0; i < r->types->n; i++) {
+    for (uint32_t i = 0; i < MIN(r->types->n, (uint32_t)PART_ROLLUP_TYPES_MAX); i++) {
         TRY(put_timeline(r, i));
         TRY(put_trees(r, i));
     }

@@ -429,6 +429,51 @@ static void test_digests_are_the_same(void **state)
         one_long_round(seed);
 }
 
+/* More types than have roll-ups: those behind are answered from rows, in blocks too. */
+static void test_many_types(void **state)
+{
+    enum { TYPES = PART_ROLLUP_TYPES_MAX + 40, EVERY = 37 };
+    char name[16], type[TYPES][40], *expected[TYPES] = {0};
+    struct fs_sim *sim = fs_sim_new(1);
+    struct store *s = open_sim(sim);
+    struct question x = {.selector = STR("{}"),
+        .kind = 2,
+        .from_ms = T0 / NS_PER_MS,
+        .until_ms = T0 / NS_PER_MS + 3600 * 1000};
+    (void)state;
+    for (int i = 0; i < TYPES; i++) {
+        const char *stack = "abc";
+        const int64_t value = 1 + i;
+        struct request rq;
+        snprintf(name, sizeof name, "n%d", i);
+        snprintf(type[i], sizeof type[i], "n%d:type0:count::", i);
+        request_init(&rq, "web", &stack, &value, 1, 1);
+        struct label *ls = ARENA_ZARRAY(&rq.arena, struct label, 2);
+        ls[0] = (struct label){STR("__name__"), str_from(name)};
+        ls[1] = (struct label){STR("service_name"), STR("web")};
+        rq.row.labels = (struct labels){ls, 2};
+        rq.prof.time_ns = T0 + i * NS_PER_S;
+        assert_int_equal(append_wait(s, STR("anonymous"), &rq.row), ST_OK);
+        arena_done(&rq.arena);
+    }
+    for (int i = 0; i < TYPES; i += EVERY) {
+        x.type = str_from(type[i]);
+        expected[i] = answer(s, &x);
+    }
+    assert_int_equal(store_cut(s, "test", NULL), ST_OK);
+    merge_ranges(s, BLOCK_24H, 0);
+    assert_int_equal(s->blocks[0]->datasets[0].rollups.n_trees, PART_ROLLUP_TYPES_MAX);
+    for (int i = 0; i < TYPES; i += EVERY) {
+        x.type = str_from(type[i]);
+        char *now = answer(s, &x);
+        assert_string_equal(now, expected[i]);
+        mem_free(now);
+        mem_free(expected[i]);
+    }
+    store_close(s);
+    fs_sim_free(sim);
+}
+
 static void test_answers_are_the_same(void **state)
 {
     (void)state;
@@ -438,7 +483,7 @@ static void test_answers_are_the_same(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_are_the_same), cmocka_unit_test(test_digests_are_the_same)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers_are_the_same),
+        cmocka_unit_test(test_digests_are_the_same), cmocka_unit_test(test_many_types)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
