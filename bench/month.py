@@ -217,6 +217,8 @@ def measure(server, question, opt):
             r["cold_ms"].append(ask(server, question)[0])
             if sum(r["cold_ms"]) > opt.ask_most * 1e3:
                 break
+        if r["cold_ms"]:
+            r["cold_peak_mb"] = server.memory_mb()[1]
         server.peak_reset()
         more, answer = warm(server, question, opt)
         r.update(more, bytes=len(answer))
