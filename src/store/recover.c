@@ -96,15 +96,25 @@ static void clear_tmp(struct store *s)
     dir_names_done(&n);
 }
 
+/* A process may have ended between the rename of a marker and its sync. What acts upon the marker
+ * here must not outlive it, should the power go next. */
+static int sync_markers(struct store *s)
+{
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%s/epochs", s->dir);
+    return s->fs->dir_sync(s->fs, dir);
+}
+
 enum status recover_markers(struct store *s, struct error *err)
 {
-    struct dir_names n;
+    struct dir_names n = {0};
     clear_tmp(s);
-    int e = dir_names_get(&s->target, "epochs", &n);
+    int e = sync_markers(s);
+    e = e ? e : dir_names_get(&s->target, "epochs", &n);
     enum status st = ST_OK;
     if (e)
         st = error_set_errno(
-            err, ST_UNAVAILABLE, e, __FILE__, __LINE__, "cannot list %s/epochs", s->dir);
+            err, ST_UNAVAILABLE, e, __FILE__, __LINE__, "cannot sync and list %s/epochs", s->dir);
     s->next_epoch = s->next_seq = 1;
     s->done_epochs = mem_new((n.files.n + 1) * sizeof *s->done_epochs);
     for (uint32_t i = 0; i < n.files.n && st == ST_OK; i++)

@@ -227,12 +227,54 @@ static void test_fails_three_times(void **state)
     every_n(FS_SIM_FAIL_COUNT);
 }
 
+/* The process ends during retention and a new one starts, which acts upon what it reads; then the
+ * power goes. What the first one had not synced yet must not be what the second relied upon. */
+static bool killed_then_powerless(uint64_t n, uint64_t seed)
+{
+    struct run r = {.sim = fs_sim_new(seed), .bound_ns = INT64_MIN};
+    double bad = metric_get(M_BLOCKS_BAD);
+    snprintf(r.what, sizeof r.what, "operation %llu, seed %llu", (unsigned long long)n,
+        (unsigned long long)seed);
+    assert_int_equal(open_store(&r), ST_OK);
+    put_rows(&r, 0, 6);
+    assert_int_equal(store_cut(r.store, "test", NULL), ST_OK);
+    assert_int_equal(store_compact(r.store, true, NULL, NULL, NULL), ST_OK);
+    fs_sim_plan(r.sim, FS_SIM_DEAD, n, 1, EIO);
+    cut_and_expire(&r, 1);
+    memset(r.removed, 0, sizeof r.removed); /* it only believes so */
+    store_close(r.store);
+    bool fired = fs_sim_fired(r.sim);
+    fs_sim_kill(r.sim);
+    for (uint64_t start = 0; start < 2; start++) {
+        assert_int_equal(open_store(&r), ST_OK);
+        check(&r, start ? "after the power went" : "after the kill");
+        store_close(r.store);
+        fs_sim_crash(r.sim, seed * 2 + start);
+    }
+    assert_true(metric_get(M_BLOCKS_BAD) == bad);
+    fs_sim_free(r.sim);
+    return fired;
+}
+
+static void test_killed_then_powerless(void **state)
+{
+    (void)state;
+    uint64_t n = 1;
+    for (bool fired = true; fired; n++) {
+        fired = false;
+        for (uint64_t seed = 1; seed <= 16; seed++)
+            fired |= killed_then_powerless(n, seed);
+    }
+    assert_true(n > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dies),
         cmocka_unit_test(test_fails_once),
         cmocka_unit_test(test_fails_three_times),
+        cmocka_unit_test(test_killed_then_powerless),
     };
     log_setup(LOG_ERROR + 1, LOG_LOGFMT);
     clock_wall_set_for_tests(T0 + 400 * DAY_NS);
