@@ -6,6 +6,18 @@
 
 #include "base/mem.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
 enum { CHUNK_FIRST = 16 * 1024, CHUNK_LAST = 1024 * 1024 };
 
 struct arena_chunk {
@@ -41,6 +53,7 @@ void arena_reset(struct arena *a)
     arena_init(a, limit);
     if (!first)
         return;
+    ASAN_UNPOISON_MEMORY_REGION(first->data, first->size);
     a->chunks = first;
     a->at = first->data;
     a->end = first->data + first->size;
@@ -148,16 +161,46 @@ char *arena_cstr(struct arena *a, struct str s)
     return p;
 }
 
+static size_t rounded(size_t n)
+{
+    return (n + 15) & ~(size_t)15;
+}
+
+/* A large vector that has a chunk of its own is resized with it, most often without a copy. NULL:
+ * it has none, or there is no memory. */
+static void *grow_chunk(struct arena *a, void *old, size_t bytes, size_t want)
+{
+    struct arena_chunk **at = &a->chunks;
+    while (*at && (*at)->data != old)
+        at = &(*at)->older;
+    if (!*at || (*at)->size != rounded(bytes) || rounded(want) - (*at)->size > a->limit - a->used)
+        return NULL;
+    struct arena_chunk *c = mem_grow(*at, sizeof *c + rounded(want));
+    if (!c)
+        return NULL;
+    if (at == &a->chunks)
+        a->at = a->end = c->data + rounded(want);
+    a->used += rounded(want) - c->size;
+    c->size = rounded(want);
+    return (*at = c)->data;
+}
+
 void *arena_vec_grow(struct arena *a, void *old, uint32_t n, uint32_t *cap, size_t size)
 {
     uint32_t want = *cap ? *cap * 2 : 8;
-    if (want <= *cap)
+    size_t bytes = *cap * size, more;
+    if (want <= *cap || __builtin_mul_overflow(want, size, &more) || more > SIZE_MAX - 15)
         return NULL;
-    void *p = arena_array(a, want, size);
-    if (!p)
-        return NULL;
-    if (n)
-        memcpy(p, old, (size_t)n * size);
+    void *p = bytes < CHUNK_LAST ? NULL : grow_chunk(a, old, bytes, more);
+    if (!p) {
+        p = arena_alloc(a, more);
+        if (!p)
+            return NULL;
+        if (n)
+            memcpy(p, old, (size_t)n * size);
+        if (old)
+            ASAN_POISON_MEMORY_REGION(old, bytes);
+    }
     *cap = want;
     return p;
 }

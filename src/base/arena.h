@@ -56,7 +56,8 @@ char *arena_cstr(struct arena *a, struct str s);
 
 /* Growable arrays in an arena: declare `struct { type *v; uint32_t n, cap; } xs = {0}`.
  * VEC_PUSH gives a pointer to a new element (not zeroed), or NULL when the arena is full. Old
- * storage stays in the arena until it goes: at most the size of the array again. */
+ * storage must not be used any more. Below a megabyte it stays in the arena until that goes, at
+ * most the size of the array again; from there on the array is resized in place. */
 void *arena_vec_grow(struct arena *a, void *old, uint32_t n, uint32_t *cap, size_t size);
 #define VEC_PUSH(a, vec)                                                                        \
     (((vec).n < (vec).cap || ((vec).v = vec_keep((vec).v, arena_vec_grow((a), (vec).v, (vec).n, \

@@ -104,6 +104,36 @@ static void test_arena_and_buf(void **state)
     buf_done(&b);
 }
 
+/* A large vector is resized with its chunk, wherever that stands among the others; the limit holds,
+ * and what did not fit leaves it as it was. */
+static void test_large_vector(void **state)
+{
+    (void)state;
+    for (int others = 0; others < 2; others++) {
+        struct arena a;
+        arena_init(&a, 40u << 20);
+        struct {
+            uint64_t *v;
+            uint32_t n, cap;
+        } xs = {0};
+        uint64_t *x;
+        for (uint64_t i = 0; (x = VEC_PUSH(&a, xs)); i++) {
+            *x = i * 7919;
+            if (others && i % 1000 == 0)
+                assert_non_null(arena_alloc(&a, 24));
+        }
+        assert_int_equal(xs.n, 4u << 20); /* 32 MiB; twice that does not fit */
+        assert_true(a.full && a.used < 34u << 20);
+        for (uint64_t i = 0; i < xs.n; i++)
+            assert_int_equal(xs.v[i], i * 7919);
+        assert_non_null(arena_alloc(&a, 1 << 20));
+        assert_null(arena_alloc(&a, 8 << 20));
+        arena_reset(&a);
+        assert_true(a.used <= 1 << 20);
+        arena_done(&a);
+    }
+}
+
 static void test_segvec_and_idmap(void **state)
 {
     (void)state;
@@ -193,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_hex),
         cmocka_unit_test(test_varint),
         cmocka_unit_test(test_arena_and_buf),
+        cmocka_unit_test(test_large_vector),
         cmocka_unit_test(test_segvec_and_idmap),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_clock),

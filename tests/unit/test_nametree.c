@@ -279,7 +279,7 @@ static void deep_stack(void **state)
     assert_int_equal(t.nodes[0].total, 1);
     nametree_done(&t);
     arena_done(&room);
-    for (size_t limit = 1 * MIB; limit <= 64 * MIB; limit *= 4) {
+    for (size_t limit = 1 * MIB; limit <= 32 * MIB; limit *= 4) {
         arena_init(&room, limit);
         nametree_init(&t, &room);
         assert_int_equal(nametree_add(&t, &sym, sums, N + 1, &err), ST_RESOURCE_EXHAUSTED);
