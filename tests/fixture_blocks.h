@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "fixture_store.h"
+#include "model/stack_group.h"
 #include "store/store_int.h"
 
 #define HOUR_NS (3600 * NS_PER_S)
@@ -110,6 +111,38 @@ static inline void put_stack(struct buf *out, const struct symtab *sym, uint32_t
         put_location(out, sym, sym_node(sym, node).location);
 }
 
+/* The bytes of a row, also of one in a group. */
+static inline struct str row_bytes(
+    const struct part *p, const struct part_row *row, struct arena *arena)
+{
+    struct buf out;
+    if (row->bytes)
+        return str_make(row->bytes, row->n_bytes);
+    for (uint32_t i = 0; i < p->n_groups; i++) {
+        const struct part_group *g = &p->groups[i];
+        uint32_t *n = ARENA_ARRAY(arena, uint32_t, g->n_rows), at = UINT32_MAX;
+        uint32_t *bytes = ARENA_ARRAY(arena, uint32_t, g->n_rows);
+        for (uint32_t k = 0; k < g->n_rows; k++) {
+            n[k] = part_row(p, g->rows[k])->n_samples;
+            at = part_row(p, g->rows[k]) == row ? k : at;
+        }
+        if (at == UINT32_MAX)
+            continue;
+        buf_init(&out, GIB);
+        assert_int_equal(stack_group_decode(g->bytes, n, g->n_rows, g->n_types, p->sym.nodes.n,
+                             arena, &out, bytes, NULL),
+            ST_OK);
+        size_t begin = 0;
+        for (uint32_t k = 0; k < at; k++)
+            begin += bytes[k];
+        struct str copy = arena_str(arena, str_make(out.p + begin, bytes[at]));
+        buf_done(&out);
+        return copy;
+    }
+    fail_msg("a row is in no group");
+    return STR_EMPTY;
+}
+
 static inline void put_row(
     struct buf *out, const struct part *p, const struct part_row *r, uint32_t k)
 {
@@ -124,7 +157,7 @@ static inline void put_row(
     buf_byte(out, '\n');
     arena_init(&arena, GIB);
     assert_int_equal(
-        samples_decode(str_make(r->bytes, r->n_bytes), se->n_types, k, &arena, &v, NULL), ST_OK);
+        samples_decode(row_bytes(p, r, &arena), se->n_types, k, &arena, &v, NULL), ST_OK);
     assert_int_equal(v.n, r->n_samples);
     for (uint32_t i = 0; i < v.n; i++) {
         buf_printf(out, "%.*s %lld seq %llu %.*s ", STR_ARG(p->service), (long long)r->time_ns,

@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void *mem_new(size_t n)
 {
@@ -38,7 +39,9 @@ void mem_trim(void)
 
 void mem_keep(void)
 {
-    enum { KEEP_BYTES = 32 << 20, OWN_MAPPING_BYTES = 16 << 20 };
+    enum { KEEP_BYTES = 32 << 20, OWN_MAPPING_BYTES = 16 << 20, PROCESSORS_PER_HEAP = 8 };
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    mallopt(M_ARENA_MAX, 1 + (int)MAX(processors - 1, 0) / PROCESSORS_PER_HEAP);
     mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
     mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
 }

@@ -16,10 +16,11 @@ void mem_free(void *p);
 /* Gives what is free back to the system; some milliseconds. A large question leaves the heap of its
  * thread as large as it made it. */
 void mem_trim(void);
-/* For a process that answers one request after the other, once at its start: what one has freed, up
- * to 32 MiB per thread, stays for the next one. By default each gives it back and the next one
- * meets a page fault every 4 KiB, a sixth of a flame graph's time, unless a block larger than 16
- * MiB was freed before. */
+/* For a process that answers one request after the other, once at its start: threads share a heap,
+ * one for every 8 processors, and what a request has freed, up to 32 MiB, stays for the next one.
+ * By default every thread has a heap, which stays as large as its largest request made it, and
+ * gives the end of it back after each: the next one meets a page fault every 4 KiB, a sixth of a
+ * flame graph's time. */
 void mem_keep(void);
 
 #define NEW(type) ((type *)mem_new(sizeof(type)))

@@ -1,19 +1,15 @@
-/* Rows' samples to stacks and back: see stack_group.h.
+/* Rows' samples to stacks: see stack_group.h.
  *
  *     rows ─► (node, row, values), sorted by node, stable ─► runs of equal nodes ─► columns
- *     columns ─► per row an array of its nodes, which come in rising order ─► bytes of the row
  *
- * Writing sorts keys of node and place by radix; values stay where they are. Reading needs no sort:
- * nodes rise, so whatever a row gets next is larger than what it has. Decoded rows have the unit of
- * the group, which divides their own. Nothing is kept; all scratch lies in the caller's arena. */
+ * Keys of node and place are sorted by radix; values stay where they are. Nothing is kept; all
+ * scratch lies in the caller's arena. */
 #include "model/stack_group.h"
 
 #include "base/mem.h"
 #include "model/samples_int.h"
 
 enum { ROW_BYTES_MAX = 1 << 30 };
-
-/* Writing */
 
 struct grouper {
     uint32_t n, n_types, n_runs;
@@ -208,173 +204,4 @@ enum status stack_group_encode(const struct stack_group_row *rows, uint32_t n, u
         FAIL(err, ST_RESOURCE_EXHAUSTED, "the samples of many profiles need more than %zu bytes",
             out->limit);
     return ST_OK;
-}
-
-/* Reading */
-
-/* Of a row: from its first one on. A sample is one piece of memory, because where the next one goes
- * is rarely in the cache. */
-struct places {
-    uint32_t first, next, end;
-};
-
-struct ungrouper {
-    uint32_t n, n_rows, n_types, n_nodes;
-    uint64_t n_runs;
-    struct cursor nodes, counts, rows;
-    uint64_t units[SAMPLE_TYPES_MAX];
-    struct cursor factors[SAMPLE_TYPES_MAX], listed[SAMPLE_TYPES_MAX];
-    struct places *places; /* per row */
-    uint32_t width;
-    uint64_t *samples; /* by place `width` numbers: the node, the value of each type */
-};
-
-static enum status bad(struct error *err)
-{
-    FAIL(err, ST_DATA_LOSS, "damaged samples");
-}
-
-static bool read_columns(struct ungrouper *u, struct cursor *in)
-{
-    u->n_runs = cursor_uvarint(in);
-    if (cursor_uvarint(in) != u->n_types)
-        return false;
-    for (uint32_t k = 0; k < u->n_types; k++)
-        u->units[k] = cursor_uvarint(in);
-    u->nodes = samples_column_take(in);
-    u->counts = samples_column_take(in);
-    u->rows = samples_column_take(in);
-    for (uint32_t k = 0; k < u->n_types; k++) {
-        if (!u->units[k])
-            continue;
-        u->factors[k] = samples_column_take(in);
-        u->listed[k] = samples_column_take(in);
-    }
-    return !in->bad;
-}
-
-static bool make_places(struct ungrouper *u, const uint32_t *n_samples, struct arena *scratch)
-{
-    u->width = 1 + u->n_types;
-    u->places = ARENA_ARRAY(scratch, struct places, u->n_rows);
-    u->samples = ARENA_ARRAY(scratch, uint64_t, u->n * (size_t)u->width);
-    if (scratch->full)
-        return false;
-    for (uint32_t i = 0, at = 0; i < u->n_rows; at += n_samples[i++])
-        u->places[i] = (struct places){at, at, at + n_samples[i]};
-    return true;
-}
-
-/* The values of one sample; false: one leaves 64 bits. */
-static inline bool read_values(struct ungrouper *u, const uint64_t *factors, uint64_t *values)
-{
-    uint64_t base = 1;
-    for (uint32_t k = 0; k < u->n_types; base = values[k++]) {
-        if (factors[k]) {
-            if (__builtin_mul_overflow(factors[k], base, &values[k]))
-                return false;
-        } else {
-            values[k] = u->units[k] ? cursor_uvarint(&u->listed[k]) : 0;
-        }
-    }
-    return true;
-}
-
-/* One node in all its rows; *left is how many samples may still come. */
-static bool read_run(struct ungrouper *u, uint32_t node, uint32_t *left)
-{
-    uint64_t factors[SAMPLE_TYPES_MAX], row = 0, count = cursor_uvarint(&u->counts);
-    if (count >= *left)
-        return false;
-    *left -= (uint32_t)count + 1;
-    for (uint32_t k = 0; k < u->n_types; k++)
-        factors[k] = u->units[k] ? cursor_uvarint(&u->factors[k]) : 0;
-    for (uint64_t i = 0; i <= count; i++, row++) {
-        uint64_t step = cursor_uvarint(&u->rows);
-        if (step >= u->n_rows || (row += step) >= u->n_rows)
-            return false;
-        struct places *at = &u->places[row];
-        if (at->next == at->end)
-            return false;
-        uint64_t *sample = u->samples + (size_t)at->next++ * u->width;
-        sample[0] = node;
-        if (!read_values(u, factors, sample + 1))
-            return false;
-    }
-    return true;
-}
-
-static bool is_read(const struct cursor *c)
-{
-    return !c->bad && cursor_left(c) == 0;
-}
-
-static bool read_runs(struct ungrouper *u)
-{
-    uint32_t left = u->n;
-    uint64_t node = 0;
-    for (uint64_t i = 0; i < u->n_runs; i++, node++) {
-        uint64_t step = cursor_uvarint(&u->nodes);
-        if (step >= u->n_nodes || (node += step) >= u->n_nodes ||
-            !read_run(u, (uint32_t)node, &left))
-            return false;
-    }
-    bool ok = left == 0 && is_read(&u->nodes) && is_read(&u->counts) && is_read(&u->rows);
-    for (uint32_t k = 0; k < u->n_types; k++)
-        ok = ok && is_read(&u->factors[k]) && is_read(&u->listed[k]);
-    return ok;
-}
-
-/* Room for the whole row is made once: a call per number would cost as much as all else. */
-static void put_row(const struct ungrouper *u, uint32_t row, struct buf *out)
-{
-    enum { NODE_BYTES = 5 };
-    uint32_t n = u->places[row].end - u->places[row].first;
-    const uint64_t *v = u->samples + (size_t)u->places[row].first * u->width,
-                   *end = v + (size_t)n * u->width;
-    size_t each = NODE_BYTES + u->n_types * (size_t)VARINT_MAX;
-    if (!buf_reserve(out, (n + (size_t)4) * each))
-        return;
-    buf_uvarint(out, n);
-    buf_uvarint(out, (uint64_t)u->n_types << 2);
-    struct samples_column c = samples_column_begin(out);
-    uint8_t *p = (uint8_t *)out->p + out->n;
-    uint64_t last = 0;
-    for (const uint64_t *at = v; at < end; last = *at, at += u->width)
-        p += varint_put(p, *at - last);
-    out->n = (size_t)(p - (uint8_t *)out->p);
-    samples_column_end(out, c);
-    for (uint32_t k = 0; k < u->n_types; k++) {
-        buf_uvarint(out, u->units[k]);
-        c = samples_column_begin(out);
-        p = (uint8_t *)out->p + out->n;
-        for (const uint64_t *at = v; at < end; at += u->width)
-            p += varint_put(p, at[1 + k]);
-        out->n = (size_t)(p - (uint8_t *)out->p);
-        samples_column_end(out, c);
-    }
-}
-
-enum status stack_group_decode(struct cursor *in, const uint32_t *n_samples, uint32_t n,
-    uint32_t n_types, uint32_t n_nodes, struct arena *scratch, struct buf *out, uint32_t *ret_bytes,
-    struct error *err)
-{
-    struct ungrouper u = {.n_rows = n, .n_types = n_types, .n_nodes = n_nodes};
-    size_t all = 0;
-    for (uint32_t i = 0; i < n; i++)
-        all += n_samples[i];
-    ASSERT(all <= STACK_GROUP_SAMPLES_MAX);
-    u.n = (uint32_t)all;
-    if (!read_columns(&u, in))
-        return bad(err);
-    if (!make_places(&u, n_samples, scratch))
-        return no_memory(err);
-    if (!read_runs(&u))
-        return bad(err);
-    for (uint32_t i = 0; i < n; i++) {
-        size_t before = out->n;
-        put_row(&u, i, out);
-        ret_bytes[i] = (uint32_t)(out->n - before);
-    }
-    return out->failed ? no_memory(err) : ST_OK;
 }

@@ -30,9 +30,19 @@ bool stack_group_takes(struct str bytes, uint32_t n_types);
 enum status stack_group_encode(const struct stack_group_row *rows, uint32_t n, uint32_t n_types,
     struct arena *scratch, struct buf *out, struct error *err);
 
+/* The bytes of the group that `in` stands at, which then stands behind it. */
+enum status stack_group_take(
+    struct cursor *in, uint32_t n_types, struct str *ret_bytes, struct error *err);
+
+/* Adds the values of one type to sums[node], of the rows that are wanted: wanted[i] is 1 or 0 for
+ * row i of n. Nodes must be below n_nodes. ST_OUT_OF_RANGE: a sum leaves int64. No scratch; each
+ * sample is looked at once, where it is. */
+enum status stack_group_sum(struct str bytes, const uint8_t *wanted, uint32_t n, uint32_t n_types,
+    uint32_t type, int64_t *sums, uint32_t n_nodes, struct error *err);
+
 /* Appends the samples of each row, in the form of samples.h, and says how many bytes each has.
  * The rows have n_samples[i] samples, together at most the maximum; nodes must be below n_nodes. */
-enum status stack_group_decode(struct cursor *in, const uint32_t *n_samples, uint32_t n,
+enum status stack_group_decode(struct str bytes, const uint32_t *n_samples, uint32_t n,
     uint32_t n_types, uint32_t n_nodes, struct arena *scratch, struct buf *out, uint32_t *ret_bytes,
     struct error *err);
 

@@ -9,7 +9,8 @@
  * looked at, which costs a comparison each. A row counts for type k only if its total of k is above
  * zero.
  *
- * Sums are one int64 per stack node, filled by decoding the columns straight into them; a
+ * Sums are one int64 per stack node, filled by decoding the columns straight into them; rows whose
+ * samples are in groups are marked first, then each group is added up over its marked rows. A
  * stack_trace selector then clears the nodes it does not want. Samples are materialised only for
  * span and trace selectors, one row at a time in an arena of their own.
  *
@@ -20,6 +21,7 @@
  *     exec_enter and exec_leave, rows while their slot is entered, with samples if the part is. At
  *     most one part and one slot are entered.
  * Thread: the caller's. Failure: a status; exec_close is always safe. */
+#include "model/stack_group.h"
 #include "query/query_int.h"
 
 enum { SAMPLES_PER_CHECK = 1024, LABEL_TEXT_MAX = 1 << 20 };
@@ -175,8 +177,10 @@ static enum status slot_rows(struct exec *x, const struct exec_part *ep, const s
         if (!mask || !wanted_profile(x, &last, row->seq))
             continue;
         for (uint32_t k = 0; mask >> k; k++)
-            if (mask >> k & 1 && row->totals[k] > 0)
+            if (mask >> k & 1 && row->totals[k] > 0) {
+                x->row = i;
                 TRY(fn(ctx, ep, row, k, err));
+            }
     }
     return ST_OK;
 }
@@ -256,6 +260,9 @@ void exec_leave(struct exec *x)
 struct sum_ctx {
     struct exec *x;
     int64_t *sums;
+    uint8_t *marks;  /* per row of a slot with groups: bit k, type k is wanted */
+    uint8_t *wanted; /* per row of a group */
+    uint32_t cap;    /* of both */
     bool any;
 };
 
@@ -263,6 +270,9 @@ enum status exec_row_samples(struct exec *x, const struct exec_part *ep, const s
     uint32_t k, struct samples *ret, struct error *err)
 {
     arena_reset(&x->rows);
+    *ret = (struct samples){0};
+    if (!row->bytes)
+        return ST_OK;
     uint32_t n_types = part_series(ep->part, row->series)->n_types;
     TRY(query_status(x->q,
         samples_decode(str_make(row->bytes, row->n_bytes), n_types, k, &x->rows, ret, err), err));
@@ -296,11 +306,74 @@ static enum status sum_row(void *ctx, const struct exec_part *ep, const struct p
     query_work(c->x->q, row->n_samples / SAMPLES_PER_CHECK);
     if (ids && (ids->n_spans || ids->n_traces))
         return sum_by_id(c, ep, row, k, err);
-    uint32_t n_types = part_series(ep->part, row->series)->n_types;
     c->any = true;
+    if (!row->bytes) {
+        c->marks[c->x->row] |= (uint8_t)(1u << k);
+        return ST_OK;
+    }
+    uint32_t n_types = part_series(ep->part, row->series)->n_types;
     return query_status(c->x->q,
         samples_sum(str_make(row->bytes, row->n_bytes), n_types, k, c->sums, ep->n_nodes, err),
         err);
+}
+
+static enum status sum_group(
+    struct sum_ctx *c, const struct exec_part *ep, const struct part_group *g, struct error *err)
+{
+    uint32_t types = 0;
+    for (uint32_t i = 0; i < g->n_rows; i++)
+        types |= c->marks[g->rows[i]];
+    for (uint32_t k = 0; types >> k; k++) {
+        if (!(types >> k & 1))
+            continue;
+        for (uint32_t i = 0; i < g->n_rows; i++)
+            c->wanted[i] = c->marks[g->rows[i]] >> k & 1;
+        TRY(query_alive(c->x->q, err));
+        TRY(query_status(c->x->q,
+            stack_group_sum(
+                g->bytes, c->wanted, g->n_rows, g->n_types, k, c->sums, ep->n_nodes, err),
+            err));
+    }
+    return ST_OK;
+}
+
+static enum status make_marks(struct sum_ctx *c, uint32_t n, struct error *err)
+{
+    if (n > c->cap) {
+        c->cap = MAX(n, c->cap * 2);
+        c->marks = arena_alloc(c->x->q->arena, c->cap);
+        c->wanted = arena_alloc(c->x->q->arena, c->cap);
+    }
+    if (!c->marks || !c->wanted)
+        return query_full(c->x->q, err);
+    memset(c->marks, 0, n);
+    return ST_OK;
+}
+
+static enum status sum_slot(
+    struct sum_ctx *c, const struct exec_part *ep, uint32_t slot, struct error *err)
+{
+    const struct part *rows = NULL;
+    uint32_t n;
+    TRY(exec_slot_enter(c->x, ep, slot, &rows, &n, err));
+    if (n == 0)
+        return ST_OK;
+    if (rows->n_groups)
+        TRY(make_marks(c, n, err));
+    TRY(slot_rows(c->x, ep, rows, n, sum_row, c, err));
+    for (uint32_t i = 0; i < rows->n_groups; i++)
+        TRY(sum_group(c, ep, &rows->groups[i], err));
+    return ST_OK;
+}
+
+static enum status sum_slots(struct sum_ctx *c, const struct exec_part *ep, struct error *err)
+{
+    enum status st = ST_OK;
+    for (uint32_t i = 0; i < part_n_slots(ep->part) && st == ST_OK; i++) {
+        st = sum_slot(c, ep, i, err);
+        exec_slot_leave(c->x);
+    }
+    return st;
 }
 
 enum status exec_keep(struct exec *x, const struct exec_part *ep, const struct frame_rules *rules,
@@ -332,7 +405,7 @@ enum status exec_sum_part(struct exec *x, const struct exec_part *ep,
     uint8_t *keep;
     TRY(clear_sums(x, sums, ep->n_nodes, err));
     struct sum_ctx c = {.x = x, .sums = sums->v};
-    TRY(exec_rows(x, ep, sum_row, &c, err));
+    TRY(sum_slots(&c, ep, err));
     sums->any = c.any;
     if (!c.any || !rules->any)
         return ST_OK;

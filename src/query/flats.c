@@ -1,8 +1,9 @@
 /* The rows of many parts as flat trees, in memory that the result bounds.
  *
  *     sums of a part ─► flat tree ─┬─► … ─► merged with the roll-ups, as far as the answer needs
- *                                  └─► more than an eighth of the budget, and twice what was left
- *                                      the last time: all of them become one, of every node once
+ *                                  └─► more than 64 MB or an eighth of the budget, and twice what
+ *                                      was left the last time: all of them become one, of every
+ *                                      node once
  *
  * A flat tree is made without a look-up per node, and of most nothing but the front is ever read.
  * So they are kept as they are as long as that costs little memory; many days of unmerged blocks,
@@ -14,7 +15,7 @@
  * there once, whatever the number of parts. */
 #include "query/query_int.h"
 
-enum { FOLD_FRACTION = 8 };
+enum { FOLD_FRACTION = 8, FOLD_BYTES = 64 << 20 };
 
 /* Takes off the budget what the trees have by now. */
 static void account(struct flat_set *f)
@@ -105,7 +106,7 @@ static enum status fold(struct flat_set *f, struct error *err)
 static bool is_large(const struct flat_set *f)
 {
     size_t budget = f->q->arena->limit + f->q->reserved + f->q->lent;
-    return f->trees.n > 1 && f->arena.used > budget / FOLD_FRACTION &&
+    return f->trees.n > 1 && f->arena.used > MIN(budget / FOLD_FRACTION, FOLD_BYTES) &&
            f->arena.used / 2 > f->folded;
 }
 

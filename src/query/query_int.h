@@ -150,6 +150,7 @@ struct exec {
     struct exec_part *entered;        /* or NULL */
     const struct part *light;         /* what the entered part was in the view */
     const struct part *slot;          /* entered, or NULL */
+    uint32_t row;                     /* the number in its slot of the row at hand */
     const struct id_filter *ids;      /* or NULL */
     struct buf scratch;               /* for composed label values */
     struct arena rows;                /* decoded samples; emptied for every row */
@@ -180,7 +181,8 @@ void exec_leave(struct exec *x);
 
 /* All of these between enter and leave. */
 
-/* The samples of one type of a row, checked; they live until the next call. */
+/* The samples of one type of a row, checked; they live until the next call. For who wants spans or
+ * traces: rows in groups, which have none, seem to have no samples. */
 enum status exec_row_samples(struct exec *x, const struct exec_part *ep, const struct part_row *row,
     uint32_t k, struct samples *ret_samples, struct error *err);
 /* Self values per stack node of one part, over all matching rows; reused from part to part. */

@@ -99,7 +99,12 @@ struct block_unit {
 /* A slot's rows: a part that borrows the symbols and series of the one it stands on. */
 struct block_rows {
     struct part part;
-    struct buf samples;
+    struct buf samples, stacked;
+    struct arena memory; /* of the groups */
+    struct {
+        struct part_group *v;
+        uint32_t n, cap;
+    } groups;
     size_t bytes;
 };
 
@@ -260,13 +265,20 @@ enum status block_verify(const struct block *b, struct error *err);
 /* block_load.c: bytes to what nobody else sees yet. */
 enum status block_load(
     const struct block_dataset *bd, bool stacks, struct dataset **ret_ds, struct error *err);
-enum status block_load_rows(const struct block_dataset *bd, uint32_t slot, bool samples,
+enum block_samples {
+    BLOCK_NO_SAMPLES,
+    BLOCK_GROUPED, /* as the block has them: by row or in groups */
+    BLOCK_BY_ROW,
+};
+enum status block_load_rows(const struct block_dataset *bd, uint32_t slot, enum block_samples what,
     const struct part *base, struct block_rows **ret_rows, struct error *err);
 void block_rows_free(struct block_rows *rows);
-/* block_stacked.c: appends to `samples` the bytes of the slot's rows that the section of stacks
- * has, and points the rows to them. Other rows are left as they are. ST_DATA_LOSS without words. */
-enum status block_load_stacked(const struct block_dataset *bd, uint32_t slot, struct part *p,
-    struct buf *samples, struct error *err);
+/* block_stacked.c: the groups of a slot, where it has any; grouped[i] is set for the rows in them.
+ * Then, if at all: each of these rows gets bytes of its own in rows->samples, and there are no
+ * groups any more. ST_DATA_LOSS without words. */
+enum status block_load_groups(const struct block_dataset *bd, uint32_t slot,
+    struct block_rows *rows, uint8_t *grouped, struct error *err);
+enum status block_unstack(struct block_rows *rows, struct error *err);
 
 /* block_chunks.c */
 enum status block_chunks_open(const struct block_dataset *bd, const struct block_section *s,

@@ -6,7 +6,8 @@
  *
  * Checksums were compared when a section was read; what is decoded here is still checked, because a
  * file may have been written by something else. What is returned never changes afterwards. Rows
- * point into the one buffer that holds the samples; without samples they have no bytes. */
+ * point into the one buffer that holds the samples; without samples they have no bytes, and in
+ * groups they have none of their own. */
 #include "store/block_int.h"
 
 #include "base/mem.h"
@@ -42,7 +43,7 @@ static enum status seen_from_rows(struct loader *l)
 {
     struct part *p = &l->ds->part;
     struct block_rows *rows;
-    TRY(block_load_rows(l->bd, 0, false, p, &rows, l->err));
+    TRY(block_load_rows(l->bd, 0, BLOCK_NO_SAMPLES, p, &rows, l->err));
     for (uint32_t i = 0; i < rows->part.rows.n; i++) {
         const struct part_row *r = part_row(&rows->part, i);
         struct part_series *s = part_series(p, r->series);
@@ -212,32 +213,40 @@ static bool row_columns(struct cursor *c, struct part *p, uint32_t n)
     return row_totals(c, p, n);
 }
 
-/* Rows with samples of their own take their bytes from the section in their order; those with none
- * have them stack by stack. */
-static enum status load_samples(
-    struct block_rows *rows, const struct block_dataset *bd, uint32_t slot, struct error *err)
+/* Rows that are in no group take their bytes from the section, in their order. */
+static bool own_samples(struct part *p, struct str all, const uint8_t *grouped)
 {
-    TRY(block_section_read(bd, block_section(bd, BLOCK_SAMPLES, 0, slot), &rows->samples, err));
-    size_t own = rows->samples.n;
-    enum status st = block_load_stacked(bd, slot, &rows->part, &rows->samples, err);
-    if (st == ST_DATA_LOSS)
-        return damaged(bd, "the samples", err);
-    TRY(st);
-    struct str all = str_make(rows->samples.p, own);
-    for (uint32_t i = 0; i < rows->part.rows.n; i++) {
-        struct part_row *r = SEGVEC_AT(&rows->part.rows, struct part_row, i);
-        if (r->bytes)
+    for (uint32_t i = 0; i < p->rows.n; i++) {
+        struct part_row *r = SEGVEC_AT(&p->rows, struct part_row, i);
+        if (grouped[i])
             continue;
         if (r->n_bytes == 0 || r->n_bytes > all.n)
-            return damaged(bd, "the samples", err);
+            return false;
         r->bytes = (const uint8_t *)all.p;
         all = str_skip(all, r->n_bytes);
     }
-    return all.n ? damaged(bd, "the samples", err) : ST_OK;
+    return all.n == 0;
+}
+
+static enum status load_samples(struct block_rows *rows, const struct block_dataset *bd,
+    uint32_t slot, enum block_samples what, struct error *err)
+{
+    TRY(block_section_read(bd, block_section(bd, BLOCK_SAMPLES, 0, slot), &rows->samples, err));
+    size_t own = rows->samples.n;
+    uint8_t *grouped = mem_try_zeroed(rows->part.rows.n + (size_t)1);
+    if (!grouped)
+        FAIL(err, ST_RESOURCE_EXHAUSTED, "no memory for the samples of block %s", bd->block->path);
+    enum status st = block_load_groups(bd, slot, rows, grouped, err);
+    if (st == ST_OK && what == BLOCK_BY_ROW)
+        st = block_unstack(rows, err);
+    if (st == ST_OK && !own_samples(&rows->part, str_make(rows->samples.p, own), grouped))
+        st = ST_DATA_LOSS;
+    mem_free(grouped);
+    return st == ST_DATA_LOSS ? damaged(bd, "the samples", err) : st;
 }
 
 static enum status load_rows(struct block_rows *rows, const struct block_dataset *bd, uint32_t slot,
-    bool samples, struct error *err)
+    enum block_samples what, struct error *err)
 {
     struct buf raw;
     buf_init(&raw, RAW_MAX);
@@ -251,10 +260,10 @@ static enum status load_rows(struct block_rows *rows, const struct block_dataset
     }
     buf_done(&raw);
     TRY(st);
-    return samples ? load_samples(rows, bd, slot, err) : ST_OK;
+    return what ? load_samples(rows, bd, slot, what, err) : ST_OK;
 }
 
-enum status block_load_rows(const struct block_dataset *bd, uint32_t slot, bool samples,
+enum status block_load_rows(const struct block_dataset *bd, uint32_t slot, enum block_samples what,
     const struct part *base, struct block_rows **ret_rows, struct error *err)
 {
     struct block_rows *rows = NEW(struct block_rows);
@@ -265,12 +274,14 @@ enum status block_load_rows(const struct block_dataset *bd, uint32_t slot, bool 
     p->series = base->series;
     segvec_init(&p->rows, sizeof(struct part_row), ROWS_MAX, &rows->bytes);
     buf_init(&rows->samples, RAW_MAX);
-    enum status st = load_rows(rows, bd, slot, samples, err);
+    buf_init(&rows->stacked, RAW_MAX);
+    arena_init(&rows->memory, RAW_MAX);
+    enum status st = load_rows(rows, bd, slot, what, err);
     if (st != ST_OK) {
         block_rows_free(rows);
         return st;
     }
-    rows->bytes += sizeof *rows + rows->samples.cap;
+    rows->bytes += sizeof *rows + rows->samples.cap + rows->stacked.cap + rows->memory.used;
     atomic_store_explicit(&p->n_rows_published, p->rows.n, memory_order_relaxed);
     atomic_store_explicit(&p->n_series_published, p->series.n, memory_order_relaxed);
     atomic_store_explicit(&p->n_nodes_published, p->sym.nodes.n, memory_order_relaxed);
@@ -284,5 +295,7 @@ void block_rows_free(struct block_rows *rows)
 {
     segvec_done(&rows->part.rows);
     buf_done(&rows->samples);
+    buf_done(&rows->stacked);
+    arena_done(&rows->memory);
     mem_free(rows);
 }

@@ -62,7 +62,7 @@ static enum status add_source(struct merge *m, const struct block_dataset *bd)
     TRY(st);
     for (uint32_t i = 0; i < bd->n_slots && st == ST_OK; i++) {
         struct block_rows *rows;
-        st = block_load_rows(bd, i, true, &stacks->part, &rows, m->err);
+        st = block_load_rows(bd, i, BLOCK_BY_ROW, &stacks->part, &rows, m->err);
         if (st != ST_OK)
             break;
         st = add_rows(m, &rows->part, block_hour(bd->slots[i].time_min));

@@ -106,92 +106,98 @@ enum status block_put_stacked(struct block_writer *w, const struct part *p,
 
 /* Reading */
 
-struct unstacker {
-    struct part *p;
-    struct buf *samples; /* where rows' bytes go */
-    size_t *places;      /* by row: where its bytes begin there */
-    struct arena scratch;
-    struct error *err;
-};
-
-/* The rows of the next group: their numbers, how many samples each has. False: there are no such
- * rows, or a group may not be that large. */
-static bool read_numbers(
-    struct unstacker *u, struct cursor *c, uint32_t n, uint32_t *numbers, uint32_t *n_samples)
+/* The rows of a group by their numbers in the slot; each is in one group and has no other bytes. */
+static bool read_numbers(const struct part *p, struct cursor *c, struct part_group *g,
+    uint32_t *numbers, uint8_t *grouped)
 {
     uint64_t number = 0, all = 0;
-    for (uint32_t i = 0; i < n; i++, number++) {
+    for (uint32_t i = 0; i < g->n_rows; i++, number++) {
         uint64_t step = cursor_uvarint(c);
-        if (step >= u->p->rows.n || (number += step) >= u->p->rows.n)
+        if (c->bad || step >= p->rows.n || (number += step) >= p->rows.n)
             return false;
-        const struct part_row *r = part_row(u->p, (uint32_t)number);
+        const struct part_row *r = part_row(p, (uint32_t)number);
+        uint32_t n_types = part_series(p, r->series)->n_types;
+        g->n_types = i ? g->n_types : n_types;
+        if (r->n_bytes || grouped[number] || n_types != g->n_types)
+            return false;
+        grouped[number] = 1;
         numbers[i] = (uint32_t)number;
-        n_samples[i] = r->n_samples;
         all += r->n_samples;
-        if (r->n_bytes || part_series(u->p, r->series)->n_types !=
-                              part_series(u->p, part_row(u->p, numbers[0])->series)->n_types)
-            return false;
     }
-    return !c->bad && all <= STACK_GROUP_SAMPLES_MAX;
+    g->rows = numbers;
+    return all <= STACK_GROUP_SAMPLES_MAX;
 }
 
-static enum status read_group(struct unstacker *u, struct cursor *c)
+static enum status read_group(
+    struct block_rows *rows, struct cursor *c, uint8_t *grouped, struct error *err)
 {
     uint64_t n = cursor_uvarint(c);
+    struct part_group *g = VEC_PUSH(&rows->memory, rows->groups);
     if (c->bad || n == 0 || n > cursor_left(c))
         return ST_DATA_LOSS;
-    arena_reset(&u->scratch);
-    uint32_t *numbers = ARENA_ARRAY(&u->scratch, uint32_t, n);
-    uint32_t *n_samples = ARENA_ARRAY(&u->scratch, uint32_t, n);
-    uint32_t *bytes = ARENA_ARRAY(&u->scratch, uint32_t, n);
-    if (!numbers || !n_samples || !bytes)
-        FAIL(u->err, ST_RESOURCE_EXHAUSTED, "out of memory for the samples of many profiles");
-    if (!read_numbers(u, c, (uint32_t)n, numbers, n_samples))
+    uint32_t *numbers = ARENA_ARRAY(&rows->memory, uint32_t, n);
+    if (!g || !numbers)
+        FAIL(err, ST_RESOURCE_EXHAUSTED, "out of memory for the samples of many profiles");
+    *g = (struct part_group){.n_rows = (uint32_t)n};
+    if (!read_numbers(&rows->part, c, g, numbers, grouped))
         return ST_DATA_LOSS;
-    uint32_t n_types = part_series(u->p, part_row(u->p, numbers[0])->series)->n_types;
-    size_t at = u->samples->n;
-    TRY(stack_group_decode(c, n_samples, (uint32_t)n, n_types, u->p->sym.nodes.n, &u->scratch,
-        u->samples, bytes, u->err));
-    for (uint32_t i = 0; i < n; i++) {
-        struct part_row *r = SEGVEC_AT(&u->p->rows, struct part_row, numbers[i]);
-        r->n_bytes = bytes[i];
-        u->places[numbers[i]] = at;
-        at += bytes[i];
-    }
+    return stack_group_take(c, g->n_types, &g->bytes, err);
+}
+
+enum status block_load_groups(const struct block_dataset *bd, uint32_t slot,
+    struct block_rows *rows, uint8_t *grouped, struct error *err)
+{
+    const struct block_section *s = block_section(bd, BLOCK_STACKED, 0, slot);
+    if (!s)
+        return ST_OK;
+    TRY(block_section_read(bd, s, &rows->stacked, err));
+    struct cursor c = cursor_make(buf_view(&rows->stacked));
+    while (cursor_left(&c))
+        TRY(read_group(rows, &c, grouped, err));
+    rows->part.groups = rows->groups.v;
+    rows->part.n_groups = rows->groups.n;
     return ST_OK;
 }
 
-static enum status read_groups(
-    struct unstacker *u, const struct block_dataset *bd, const struct block_section *s)
+static enum status unstack(
+    struct block_rows *rows, const struct part_group *g, struct arena *scratch, struct error *err)
 {
-    struct buf raw;
-    buf_init(&raw, RAW_MAX);
-    arena_init(&u->scratch, SCRATCH_MAX);
-    enum status st = block_section_read(bd, s, &raw, u->err);
-    struct cursor c = cursor_make(buf_view(&raw));
-    while (st == ST_OK && cursor_left(&c))
-        st = read_group(u, &c);
-    arena_done(&u->scratch);
-    buf_done(&raw);
-    return st;
+    struct part *p = &rows->part;
+    uint32_t *n_samples = ARENA_ARRAY(scratch, uint32_t, g->n_rows);
+    uint32_t *bytes = ARENA_ARRAY(scratch, uint32_t, g->n_rows);
+    if (!n_samples || !bytes)
+        FAIL(err, ST_RESOURCE_EXHAUSTED, "out of memory for the samples of many profiles");
+    for (uint32_t i = 0; i < g->n_rows; i++)
+        n_samples[i] = part_row(p, g->rows[i])->n_samples;
+    TRY(stack_group_decode(g->bytes, n_samples, g->n_rows, g->n_types, p->sym.nodes.n, scratch,
+        &rows->samples, bytes, err));
+    for (uint32_t i = 0; i < g->n_rows; i++)
+        SEGVEC_AT(&p->rows, struct part_row, g->rows[i])->n_bytes = bytes[i];
+    return ST_OK;
 }
 
-enum status block_load_stacked(const struct block_dataset *bd, uint32_t slot, struct part *p,
-    struct buf *samples, struct error *err)
+/* The buffer moves while it grows: rows point into it when all is there. */
+enum status block_unstack(struct block_rows *rows, struct error *err)
 {
-    const struct block_section *s = block_section(bd, BLOCK_STACKED, 0, slot);
-    struct unstacker u = {.p = p, .samples = samples, .err = err};
-    if (!s)
-        return ST_OK;
-    u.places = mem_try((p->rows.n + (size_t)1) * sizeof *u.places);
-    if (!u.places)
-        FAIL(err, ST_RESOURCE_EXHAUSTED, "no memory for the samples of block %s", bd->block->path);
-    memset(u.places, 0xFF, p->rows.n * sizeof *u.places);
-    enum status st = read_groups(&u, bd, s);
-    for (uint32_t i = 0; i < p->rows.n && st == ST_OK; i++)
-        if (u.places[i] != SIZE_MAX)
-            SEGVEC_AT(&p->rows, struct part_row, i)->bytes = (const uint8_t *)samples->p +
-                                                             u.places[i];
-    mem_free(u.places);
-    return st;
+    struct part *p = &rows->part;
+    size_t at = rows->samples.n;
+    struct arena scratch;
+    enum status st = ST_OK;
+    arena_init(&scratch, SCRATCH_MAX);
+    for (uint32_t i = 0; i < p->n_groups && st == ST_OK; i++) {
+        arena_reset(&scratch);
+        st = unstack(rows, &p->groups[i], &scratch, err);
+    }
+    arena_done(&scratch);
+    TRY(st);
+    for (uint32_t i = 0; i < p->n_groups; i++)
+        for (uint32_t k = 0; k < p->groups[i].n_rows; k++) {
+            struct part_row *r = SEGVEC_AT(&p->rows, struct part_row, p->groups[i].rows[k]);
+            r->bytes = (const uint8_t *)rows->samples.p + at;
+            at += r->n_bytes;
+        }
+    p->groups = NULL;
+    p->n_groups = 0;
+    buf_done(&rows->stacked);
+    return ST_OK;
 }

@@ -51,7 +51,7 @@ static enum status verify_slot(struct verifier *v, uint32_t slot)
     int64_t time_min = INT64_MAX, time_max = INT64_MIN;
     enum status st = ST_OK;
     v->samples = 0;
-    TRY(block_load_rows(v->bd, slot, true, v->stacks, &rows, v->err));
+    TRY(block_load_rows(v->bd, slot, BLOCK_BY_ROW, v->stacks, &rows, v->err));
     for (uint32_t i = 0; i < rows->part.rows.n && st == ST_OK; i++) {
         const struct part_row *r = part_row(&rows->part, i);
         st = verify_row(v, &v->bd->slots[slot], &rows->part, r);

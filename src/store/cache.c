@@ -61,8 +61,9 @@ static enum status load_slot(
     struct block_unit *u, const struct block_unit *base, struct loaded *ret, struct error *err)
 {
     struct block_rows *rows;
-    TRY(block_load_rows(
-        u->of, u->index, u->form == BLOCK_SAMPLES_FORM, block_unit_part(base), &rows, err));
+    TRY(block_load_rows(u->of, u->index,
+        u->form == BLOCK_SAMPLES_FORM ? BLOCK_GROUPED : BLOCK_NO_SAMPLES, block_unit_part(base),
+        &rows, err));
     rows->part.origin = u;
     *ret = (struct loaded){rows, rows->bytes};
     return ST_OK;

@@ -34,9 +34,17 @@ struct part_row {
     uint64_t seq; /* the upload; with the store's id it is the profile's id */
     uint32_t series;
     uint32_t n_bytes;
-    const uint8_t *bytes; /* model/samples.h */
+    const uint8_t *bytes; /* model/samples.h; NULL: in a group, or not loaded */
     uint32_t n_samples;
     int64_t totals[SAMPLE_TYPES_MAX];
+};
+
+/* Rows of a day's block that have no bytes of their own have their samples together, stack by stack
+ * (model/stack_group.h). None of these has a span or trace. */
+struct part_group {
+    const uint32_t *rows; /* rising: the part's row of each of the group */
+    uint32_t n_rows, n_types;
+    struct str bytes;
 };
 
 /* A part of a block has its rows in slots, one per hour that has any; a live part has none, its
@@ -84,6 +92,8 @@ struct part {
     struct symtab sym;
     struct segvec series; /* struct part_series */
     struct segvec rows;   /* struct part_row */
+    const struct part_group *groups;
+    uint32_t n_groups;
     _Atomic uint32_t n_rows_published, n_series_published, n_nodes_published;
     _Atomic int64_t time_min, time_max; /* of published rows; min > max: none */
 };

@@ -25,7 +25,7 @@ static enum status wrong(struct checker *c, const char *what)
 static enum status sum_slot(struct checker *c, uint32_t slot)
 {
     struct block_rows *rows;
-    TRY(block_load_rows(c->bd, slot, false, c->stacks, &rows, c->err));
+    TRY(block_load_rows(c->bd, slot, BLOCK_NO_SAMPLES, c->stacks, &rows, c->err));
     for (uint32_t i = 0; i < rows->part.rows.n; i++) {
         const struct part_row *r = part_row(&rows->part, i);
         for (uint32_t k = 0; k < part_series(c->stacks, r->series)->n_types; k++)

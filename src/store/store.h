@@ -145,8 +145,8 @@ static inline struct part_slot part_slot(const struct part *p, uint32_t i)
     return (struct part_slot){atomic_load_explicit(&p->time_min, memory_order_relaxed),
         atomic_load_explicit(&p->time_max, memory_order_relaxed), part_rows(p), 0};
 }
-/* The rows of a slot: times and totals, or with samples, whose nodes are those of the part that
- * store_part_enter gives. */
+/* The rows of a slot: times and totals, or with samples, by row or in groups, whose nodes are those
+ * of the part that store_part_enter gives. */
 enum store_rows { STORE_TOTALS, STORE_SAMPLES };
 enum status store_slot_enter(struct store *s, const struct part *part, uint32_t slot,
     enum store_rows what, const struct part **ret_rows, struct error *err);

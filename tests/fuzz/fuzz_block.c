@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/varint.h"
+#include "model/stack_group.h"
 #include "store/block_int.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -118,17 +119,67 @@ static void read_part(const struct part *p)
     arena_done(&arena);
 }
 
+/* Summed where they are, samples say the same as row by row. */
+static void compare_groups(const struct part *grouped, const struct part *by_row, uint32_t n_nodes)
+{
+    int64_t *a = mem_new((n_nodes + (size_t)1) * sizeof *a),
+            *b = mem_new((n_nodes + (size_t)1) * sizeof *b);
+    uint8_t *wanted = mem_new(part_rows(grouped) + (size_t)1);
+    for (uint32_t i = 0; i < grouped->n_groups; i++) {
+        const struct part_group *g = &grouped->groups[i];
+        for (uint32_t k = 0; k < g->n_types; k++) {
+            bool fits = true;
+            memset(a, 0, n_nodes * sizeof *a);
+            memset(b, 0, n_nodes * sizeof *b);
+            for (uint32_t r = 0; r < g->n_rows; r++) {
+                const struct part_row *row = part_row(by_row, g->rows[r]);
+                wanted[r] = (g->rows[r] + k) % 3 != 0;
+                fits = fits && (!wanted[r] || samples_sum(str_make(row->bytes, row->n_bytes),
+                                                  g->n_types, k, b, n_nodes, NULL) == ST_OK);
+            }
+            enum status st = stack_group_sum(
+                g->bytes, wanted, g->n_rows, g->n_types, k, a, n_nodes, NULL);
+            ASSERT((st == ST_OK) == fits);
+            ASSERT(!fits || memcmp(a, b, n_nodes * sizeof *a) == 0);
+        }
+    }
+    mem_free(wanted);
+    mem_free(b);
+    mem_free(a);
+}
+
+/* Whatever is in them. */
+static void sum_groups(const struct part *p, uint32_t n_nodes)
+{
+    int64_t *sums = mem_new((n_nodes + (size_t)1) * sizeof *sums);
+    uint8_t *wanted = mem_new(part_rows(p) + (size_t)1);
+    memset(wanted, 1, part_rows(p));
+    for (uint32_t i = 0; i < p->n_groups; i++)
+        for (uint32_t k = 0; k < p->groups[i].n_types; k++)
+            (void)stack_group_sum(p->groups[i].bytes, wanted, p->groups[i].n_rows,
+                p->groups[i].n_types, k, sums, n_nodes, NULL);
+    mem_free(wanted);
+    mem_free(sums);
+}
+
 static void read_slots(const struct block_dataset *bd, const struct part *stacks, bool whole)
 {
     for (uint32_t i = 0; i < bd->n_slots; i++) {
-        struct block_rows *rows;
-        if (block_load_rows(bd, i, true, stacks, &rows, NULL) != ST_OK) {
+        struct block_rows *rows, *grouped = NULL;
+        if (block_load_rows(bd, i, BLOCK_GROUPED, stacks, &grouped, NULL) == ST_OK)
+            sum_groups(&grouped->part, part_nodes(stacks));
+        if (block_load_rows(bd, i, BLOCK_BY_ROW, stacks, &rows, NULL) == ST_OK) {
+            ASSERT(grouped);
+            if (whole) {
+                read_part(&rows->part);
+                compare_groups(&grouped->part, &rows->part, part_nodes(stacks));
+            }
+            block_rows_free(rows);
+        } else {
             ASSERT(!whole);
-            continue;
         }
-        if (whole)
-            read_part(&rows->part);
-        block_rows_free(rows);
+        if (grouped)
+            block_rows_free(grouped);
     }
 }
 

@@ -82,10 +82,12 @@ static enum status decode(struct group *g, struct str in, uint32_t n_nodes, stru
     uint32_t bytes[ROWS_MAX_HERE], size_t *ret_left)
 {
     struct cursor c = cursor_make(in);
-    enum status st = stack_group_decode(
-        &c, g->n_samples, g->n, g->n_types, n_nodes, &g->arena, rows, bytes, NULL);
+    struct str group;
+    *ret_left = 0;
+    TRY(stack_group_take(&c, g->n_types, &group, NULL));
     *ret_left = cursor_left(&c);
-    return st;
+    return stack_group_decode(
+        group, g->n_samples, g->n, g->n_types, n_nodes, &g->arena, rows, bytes, NULL);
 }
 
 static void assert_same(struct group *g, uint32_t row, struct str got)
@@ -119,6 +121,76 @@ static void test_round_trip(void **state)
             assert_same(&g, i, str_make(rows.p + at, bytes[i]));
         assert_int_equal(at, rows.n);
         buf_done(&rows);
+        group_done(&g);
+    }
+}
+
+static enum status sum(
+    struct group *g, struct str in, uint32_t type, uint32_t n_nodes, int64_t *sums)
+{
+    uint8_t wanted[ROWS_MAX_HERE];
+    for (uint32_t i = 0; i < g->n; i++)
+        wanted[i] = (i * 7 + type) % 3 != 0;
+    return stack_group_sum(in, wanted, g->n, g->n_types, type, sums, n_nodes, NULL);
+}
+
+/* Summed where they are, the samples of some rows give what these rows give one by one, also when
+ * there are sums already. */
+static void test_sums(void **state)
+{
+    static int64_t got[NODES], want[NODES];
+    (void)state;
+    for (uint64_t seed = 1; seed < 80; seed++) {
+        struct group g;
+        group_make(&g, seed);
+        for (uint32_t k = 0; k < g.n_types; k++) {
+            enum status st = ST_OK;
+            for (uint32_t i = 0; i < NODES; i++)
+                got[i] = want[i] = i % 5;
+            for (uint32_t i = 0; i < g.n && st == ST_OK; i++)
+                if ((i * 7 + k) % 3 != 0)
+                    st = samples_sum(g.rows[i].bytes, g.n_types, k, want, NODES, NULL);
+            assert_int_equal(sum(&g, buf_view(&g.out), k, NODES, got), st);
+            if (st == ST_OK)
+                assert_memory_equal(got, want, sizeof got);
+        }
+        group_done(&g);
+    }
+}
+
+/* What leaves 64 bits says so: in a run, with the unit, and with what was there. */
+static void test_sums_out_of_range(void **state)
+{
+    static const struct {
+        int64_t value[2], before;
+        enum status want;
+    } cases[] = {
+        {{INT64_MAX, 1}, 0, ST_OUT_OF_RANGE},
+        {{INT64_MAX - 1, 1}, 0, ST_OK},
+        {{INT64_MAX - 1, 1}, 1, ST_OUT_OF_RANGE},
+        {{INT64_MAX / 2, INT64_MAX / 2}, 0, ST_OK}, /* of which the unit is all */
+        {{INT64_MAX / 2, INT64_MAX / 2}, 2, ST_OUT_OF_RANGE},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct group g = {.n = 2, .n_types = 1};
+        int64_t sums[2] = {0, cases[i].before}, totals[SAMPLE_TYPES_MAX];
+        const uint8_t wanted[2] = {1, 1};
+        arena_init(&g.arena, MIB);
+        buf_init(&g.out, MIB);
+        for (uint32_t r = 0; r < 2; r++) {
+            struct sample_in v = {.node = 1, .values = {cases[i].value[r]}};
+            uint32_t one = 1;
+            buf_init(&g.bytes[r], MIB);
+            assert_int_equal(
+                samples_encode(&v, &one, 1, &g.arena, &g.bytes[r], totals, NULL), ST_OK);
+            g.rows[r] = (struct stack_group_row){buf_view(&g.bytes[r]), 1};
+        }
+        assert_int_equal(stack_group_encode(g.rows, 2, 1, &g.arena, &g.out, NULL), ST_OK);
+        assert_int_equal(
+            stack_group_sum(buf_view(&g.out), wanted, 2, 1, 0, sums, 2, NULL), cases[i].want);
+        if (cases[i].want == ST_OK)
+            assert_true(sums[1] == cases[i].value[0] + cases[i].value[1] + cases[i].before);
         group_done(&g);
     }
 }
@@ -180,20 +252,25 @@ static void test_damage(void **state)
     struct group g;
     struct buf rows;
     uint32_t bytes[ROWS_MAX_HERE];
+    static int64_t sums[NODES];
     size_t left;
     (void)state;
     group_make(&g, 6);
     buf_init(&rows, 16 * MIB);
     assert_int_equal(decode(&g, buf_view(&g.out), 10, &rows, bytes, &left), ST_DATA_LOSS);
+    assert_int_equal(sum(&g, buf_view(&g.out), 0, 10, sums), ST_DATA_LOSS);
     for (size_t at = 0; at < g.out.n; at += 1 + at / 40) {
         char *copy = mem_new(g.out.n); /* its own, so that a read behind the end is seen */
         memcpy(copy, g.out.p, g.out.n);
         copy[at] ^= (char)(1 << rng(8));
         buf_clear(&rows);
         (void)decode(&g, str_make(copy, g.out.n), NODES, &rows, bytes, &left);
+        for (uint32_t k = 0; k < g.n_types; k++)
+            (void)sum(&g, str_make(copy, g.out.n), k, NODES, sums);
         buf_clear(&rows);
         assert_int_equal(
             decode(&g, str_make(g.out.p, at), NODES, &rows, bytes, &left), ST_DATA_LOSS);
+        assert_int_equal(sum(&g, str_make(g.out.p, at), 0, NODES, sums), ST_DATA_LOSS);
         mem_free(copy);
     }
     buf_done(&rows);
@@ -210,14 +287,14 @@ static void test_memory(void **state)
     buf_init(&out, 16 * MIB);
     for (size_t limit = 0; limit < 256 * KIB; limit += 8 * KIB) {
         struct arena small;
-        struct cursor c = cursor_make(buf_view(&g.out));
         uint32_t bytes[ROWS_MAX_HERE];
         arena_init(&small, limit);
         enum status st = stack_group_encode(g.rows, g.n, g.n_types, &small, &out, NULL);
         assert_true(st == ST_OK || st == ST_RESOURCE_EXHAUSTED);
         arena_done(&small);
         arena_init(&small, limit);
-        st = stack_group_decode(&c, g.n_samples, g.n, g.n_types, NODES, &small, &out, bytes, NULL);
+        st = stack_group_decode(
+            buf_view(&g.out), g.n_samples, g.n, g.n_types, NODES, &small, &out, bytes, NULL);
         assert_true(st == ST_OK || st == ST_RESOURCE_EXHAUSTED);
         arena_done(&small);
     }
@@ -229,6 +306,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_sums_out_of_range),
         cmocka_unit_test(test_small),
         cmocka_unit_test(test_takes),
         cmocka_unit_test(test_damage),
