@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "fixture_blocks.h"
+#include "store/rollup_int.h"
 
 static const char wal_path[] = "data/wal/0000000000000001-00000000.wal";
 static const char marker_path[] = "data/epochs/0000000000000001.done";
@@ -132,6 +133,77 @@ static void test_writers(void **state)
     mem_free(text);
 }
 
+enum { DAILY = 6, DIGESTED_DAYS = 2 }; /* uploads, two services in turn */
+
+/* Two days, and two days later one that sums them up in digests. */
+static void test_writer_of_a_digest(void **state)
+{
+    static const int64_t hours[] = {-24, 0, 48};
+    struct fs_sim *sim = new_disk();
+    struct store *s = open_sim(sim);
+    (void)state;
+    for (uint32_t i = 0; i < ARRAY_LEN(hours) * DAILY; i++)
+        assert_int_equal(upload(s, "anonymous", i % 2 ? "service one" : "zwölf",
+                             T0 + hours[i / DAILY] * HOUR_NS + i * NS_PER_S, 1, i + 1),
+            ST_OK);
+    assert_int_equal(store_cut(s, "test", NULL), ST_OK);
+    assert_int_equal(store_compact(s, true, NULL, NULL, NULL), ST_OK);
+    struct found *blocks = find_files(sim, ".efb");
+    const char *host = NULL;
+    for (uint32_t i = 0; i < blocks->n; i++)
+        if (strstr(blocks->paths[i], "/24h/2023-11-16/"))
+            host = blocks->paths[i];
+    assert_non_null(host);
+    if (ZSTD_versionNumber() == 10504)
+        check_file(sim, host, "block-v3-digest.efb");
+    store_close(s);
+    fs_sim_free(sim);
+    mem_free(blocks);
+}
+
+/* Of uploads i = first, first + 2, …: each has three samples (fixture_blocks.h). */
+static int64_t digested_total(uint32_t first)
+{
+    int64_t total = 0;
+    for (uint32_t i = first; i < DIGESTED_DAYS * DAILY; i += 2)
+        for (uint32_t k = 0; k < 3; k++)
+            total += 1 + (int64_t)((i + 1) * 7 + k * 3) % 100;
+    return total;
+}
+
+static void check_digest(const struct block_dataset *bd)
+{
+    struct arena arena;
+    struct store_digested *v;
+    struct block_chunks *tree;
+    uint32_t n;
+    arena_init(&arena, MIB);
+    assert_int_equal(digest_read(bd, &arena, &v, &n, NULL), ST_OK);
+    assert_int_equal(n, DIGESTED_DAYS);
+    for (uint32_t i = 0; i < n; i++)
+        assert_true(v[i].epoch == 3 + i && v[i].n_datasets == 1); /* merges, after one cut */
+    assert_int_equal(bd->rollups.n_digests, 1);
+    const struct part_digest *d = &bd->rollups.digests[0];
+    assert_true(str_starts(d->type, STR("cpu:type0:count:")));
+    assert_int_equal(block_chunks_open(bd, &bd->sections[d->tree.tree], &tree, NULL), ST_OK);
+    bool zwoelf = str_eq(bd->service, STR("zwölf"));
+    assert_int_equal(tree->tree.total, digested_total(zwoelf ? 0 : 1));
+    block_chunks_free(tree);
+    arena_done(&arena);
+}
+
+static void test_reader_of_a_digest(void **state)
+{
+    struct block *b = NULL;
+    (void)state;
+    assert_int_equal(block_open(&fs_real, "tests/golden", "block-v3-digest.efb", &b, NULL), ST_OK);
+    assert_int_equal(block_verify(b, NULL), ST_OK);
+    assert_int_equal(b->n_datasets, 2);
+    for (uint32_t i = 0; i < b->n_datasets; i++)
+        check_digest(&b->datasets[i]);
+    block_unref(b);
+}
+
 static void check_shown(struct fs_sim *sim)
 {
     struct buf text = golden("shown-v1.txt");
@@ -244,6 +316,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_reader_of_the_log),
         cmocka_unit_test(test_readers_of_blocks),
         cmocka_unit_test(test_reader_of_a_day),
+        cmocka_unit_test(test_writer_of_a_digest),
+        cmocka_unit_test(test_reader_of_a_digest),
     };
     write_files = argc > 1 && strcmp(argv[1], "--write") == 0;
     log_setup(LOG_ERROR + 1, LOG_LOGFMT);
