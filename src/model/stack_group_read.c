@@ -198,16 +198,20 @@ enum status stack_group_take(
 
 /* To sums */
 
-/* The next number of a column that is held in registers; *ok is false once one is bad. */
+/* The next number of a column that is held in registers; *ok is false once one is bad. Most have
+ * one byte or two, in no order that could be foretold: so both are read alike, without a branch. */
 static inline const uint8_t *next_number(
     const uint8_t *p, const uint8_t *end, uint64_t *v, bool *ok)
 {
-    if (LIKELY(p < end && *p < 0x80)) {
-        *v = *p;
-        return p + 1;
+    if (LIKELY(end - p >= 2)) {
+        uint32_t two = p[0] >> 7, high = p[1] & -two;
+        if (LIKELY(high < 0x80)) {
+            *v = (p[0] & 0x7fu) | high << 7;
+            return p + 1 + two;
+        }
     }
     struct cursor c = {p, end, false};
-    *v = cursor_uvarint_slow(&c);
+    *v = cursor_uvarint(&c);
     *ok = *ok && !c.bad;
     return c.p;
 }
