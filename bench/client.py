@@ -110,9 +110,11 @@ class Client:
         self.socket.close()
 
     def send(self, method, path, body):
-        """Status and body, inflated. Answers must have a Content-Length."""
+        """Status and body, inflated. A dictionary is sent as JSON, bytes as protobuf. Answers must have a
+        Content-Length."""
+        kind, body = ("json", json.dumps(body).encode()) if isinstance(body, dict) else ("proto", body)
         self.socket.sendall(
-            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/proto\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/{kind}\r\n"
             f"Connect-Protocol-Version: 1\r\nAccept-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
             .encode() + body)
         got = b""

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Whether merging blocks disturbs: uploads and questions with compaction at work and without it.
 
-  compaction.py [--build build] [--dir DIR] [--rate N] [--seconds 30] [--pairs 2] [--mix java-rfc]
-                [--days 3] [--services 4] [--interval 60] [--flag=-NAME=VALUE]... [--out FILE]
+  compaction.py [--build build] [--dir DIR] [--rate N] [--seconds 60] [--pairs 2] [--mix java-rfc]
+                [--days 3] [--services 4] [--interval 120] [--flag=-NAME=VALUE]... [--out FILE]
 
 Generates hour blocks of whole days that are over, so that all of them want merging. Each run has a copy
 of its own and a fresh server that merges, or does not (-store.compaction=false), in turns. From the
@@ -160,12 +160,12 @@ def options():
     p.add_argument("--build", default="build")
     p.add_argument("--dir", help="where data goes; default: the build directory")
     p.add_argument("--rate", type=float, help="uploads per second; default: half of what the machine takes")
-    p.add_argument("--seconds", type=float, default=30, help="of one run")
+    p.add_argument("--seconds", type=float, default=60, help="of one run")
     p.add_argument("--pairs", type=int, default=2, help="runs with and without")
     p.add_argument("--mix", default="java-rfc", choices=MIXES)
     p.add_argument("--days", type=int, default=3)
     p.add_argument("--services", type=int, default=4, help="two of the first four are busy ones")
-    p.add_argument("--interval", type=int, default=60)
+    p.add_argument("--interval", type=int, default=120)
     p.add_argument("--flag", action="append", default=[], help="for the server")
     p.add_argument("--out", help="a file for the report")
     opt = p.parse_args()

@@ -4,12 +4,12 @@
  * space
  *
  * Ids of the copy are new; two elements that are equal (what stands for lost stacks) become one.
- * Runs in the cut, on a sealed epoch: nothing changes below it. */
+ * Runs in the cut, on a sealed epoch, and in merges: nothing changes below it. */
 #include "store/block_int.h"
 
 #include "base/mem.h"
 
-enum { ROW_BYTES_MAX = 1 << 30 };
+enum { ROW_BYTES_MAX = 1 << 30, PAUSE_BYTES = 1 << 15 };
 
 struct copy {
     const struct part *from;
@@ -152,7 +152,7 @@ static enum status copy_tables(struct copy *c)
 }
 
 enum status block_copy_rows(const struct part *from, int64_t hour_ns, uint32_t *at, size_t bytes,
-    struct dataset *to, struct error *err)
+    const struct block_pause *pause, struct dataset *to, struct error *err)
 {
     struct copy c = {.from = from, .to = to, .err = err};
     arena_init(&c.arena, 4 * GIB);
@@ -160,6 +160,7 @@ enum status block_copy_rows(const struct part *from, int64_t hour_ns, uint32_t *
     buf_init(&c.bytes, ROW_BYTES_MAX);
     enum status st = copy_tables(&c);
     uint32_t n = part_rows(from), i = *at;
+    size_t paused = 0;
     for (size_t copied = 0; i < n && copied < bytes && st == ST_OK; i++) {
         const struct part_row *r = part_row(from, i);
         if (block_hour(r->time_ns) != hour_ns)
@@ -167,6 +168,10 @@ enum status block_copy_rows(const struct part *from, int64_t hour_ns, uint32_t *
         arena_reset(&c.row);
         st = copy_row(&c, r);
         copied += r->n_bytes + 1;
+        if (st == ST_OK && copied - paused > PAUSE_BYTES) {
+            paused = copied;
+            st = block_pause(pause, err);
+        }
     }
     *at = i;
     buf_done(&c.bytes);

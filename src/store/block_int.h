@@ -211,15 +211,27 @@ bool block_tenant_ok(struct str tenant);
 bool block_path(const struct block_target *to, uint64_t epoch, struct str tenant,
     enum block_level level, int64_t start_ns, char out[BLOCK_PATH_MAX]);
 
+/* How long work gives way to others: called between its pieces, it may sleep, or fail, which ends
+ * the work. fn is NULL where nobody has to wait. */
+struct block_pause {
+    enum status (*fn)(void *ctx, struct error *err);
+    void *ctx;
+};
+static inline enum status block_pause(const struct block_pause *p, struct error *err)
+{
+    return p->fn ? p->fn(p->ctx, err) : ST_OK;
+}
+
 /* Copies into `to`, from row *at on, the rows of the hour with what they refer to, at least one and
  * until their samples have `bytes` bytes; *at becomes the first row that was not looked at. */
 enum status block_copy_rows(const struct part *from, int64_t hour_ns, uint32_t *at, size_t bytes,
-    struct dataset *to, struct error *err);
+    const struct block_pause *pause, struct dataset *to, struct error *err);
 
 /* block_merge.c: blocks of one tenant, whose rows all lie in the range, as one block that names
  * them as its sources; one dataset after the other, each in at most `memory` bytes (0 = a default),
- * so that what it takes does not grow with the blocks. Every read is verified. Nothing is locked;
- * `pause` is called every few milliseconds and may sleep or fail (then no file is left). */
+ * so that what it takes does not grow with the blocks. Every read is verified. Nothing is locked.
+ * Between two pauses are milliseconds, where a large tree is made some hundred; when one fails no
+ * file is left. */
 struct block_merge {
     const struct block_target *to;
     struct block *const *sources; /* referenced by the caller */
@@ -232,8 +244,7 @@ struct block_merge {
      * by the caller as well. */
     struct block *const *digested;
     uint32_t n_digested;
-    enum status (*pause)(void *ctx, struct error *err);
-    void *ctx;
+    struct block_pause pause;
 };
 enum status block_merge(
     const struct block_merge *m, struct block_file *ret_file, struct error *err);

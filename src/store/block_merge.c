@@ -46,11 +46,11 @@ static enum status add_rows(struct merge *m, const struct part *p, int64_t hour_
     for (uint32_t at = 0; at < part_rows(p);) {
         if (!m->ds)
             m->ds = dataset_new(NULL, 0, p->tenant, p->service);
-        TRY(block_copy_rows(p, hour_ns, &at, m->most / 8, m->ds, m->err));
+        TRY(block_copy_rows(p, hour_ns, &at, m->most / 8, &m->rq->pause, m->ds, m->err));
         dataset_charge(m->ds);
         if (m->ds->charged > m->most)
             TRY(flush(m));
-        TRY(m->rq->pause ? m->rq->pause(m->rq->ctx, m->err) : ST_OK);
+        TRY(block_pause(&m->rq->pause, m->err));
     }
     return ST_OK;
 }
@@ -58,8 +58,8 @@ static enum status add_rows(struct merge *m, const struct part *p, int64_t hour_
 static enum status add_source(struct merge *m, const struct block_dataset *bd)
 {
     struct dataset *stacks;
-    enum status st = block_load(bd, true, &stacks, m->err);
-    TRY(st);
+    TRY(block_load(bd, true, &stacks, m->err));
+    enum status st = block_pause(&m->rq->pause, m->err);
     for (uint32_t i = 0; i < bd->n_slots && st == ST_OK; i++) {
         struct block_rows *rows;
         st = block_load_rows(bd, i, BLOCK_BY_ROW, &stacks->part, &rows, m->err);
@@ -74,8 +74,7 @@ static enum status add_source(struct merge *m, const struct block_dataset *bd)
 
 static enum status add_service(struct merge *m, struct str service)
 {
-    const struct digest_rq digest = {
-        m->rq->digested, m->rq->n_digested, m->most, m->rq->pause, m->rq->ctx};
+    const struct digest_rq digest = {m->rq->digested, m->rq->n_digested, m->most};
     TRY(block_put_digest(&m->w, service, &digest));
     for (uint32_t i = 0; i < m->rq->n_sources; i++) {
         const struct block *b = m->rq->sources[i];
@@ -121,6 +120,7 @@ enum status block_merge(
     for (uint32_t i = 0; i < rq->n_sources; i++)
         sources[i] = str_from(rq->sources[i]->path);
     enum status st = block_writer_begin(&m.w, rq->to, &place, err);
+    m.w.pause = rq->pause;
     if (rq->level == BLOCK_24H)
         m.w.group_samples = (uint32_t)MIN(
             MAX(m.most / BYTES_PER_GROUP_SAMPLE, GROUP_SAMPLES_LEAST), STACK_GROUP_SAMPLES_MAX);

@@ -26,6 +26,7 @@ struct stacker {
     uint32_t *numbers; /* of the rows in the group at hand */
     struct stack_group_row *rows;
     uint32_t n_rows;
+    const struct block_pause *pause;
     struct arena scratch;
 };
 
@@ -73,6 +74,7 @@ static enum status put_groups(struct stacker *s, struct buf *out, struct error *
         const struct part_row *r = part_row(s->p, s->keys[i].row);
         if (s->stacked[i] || !takes(s, r))
             continue;
+        TRY(block_pause(s->pause, err));
         gather(s, i);
         TRY(put_group(s, part_series(s->p, r->series)->n_types, out, err));
     }
@@ -88,7 +90,8 @@ enum status block_put_stacked(struct block_writer *w, const struct part *p,
         .types = types,
         .stacked = keys->stacked + first,
         .n = n,
-        .samples_max = w->group_samples};
+        .samples_max = w->group_samples,
+        .pause = &w->pause};
     if (!w->group_samples)
         return ST_OK;
     s.numbers = mem_new(n * sizeof *s.numbers);

@@ -32,7 +32,7 @@ static enum status put_copies(
 {
     for (uint32_t at = 0; at < part_rows(p);) {
         struct dataset *copy = dataset_new(NULL, 0, p->tenant, p->service);
-        enum status st = block_copy_rows(p, hour_ns, &at, piece_bytes, copy, w->err);
+        enum status st = block_copy_rows(p, hour_ns, &at, piece_bytes, &w->pause, copy, w->err);
         if (st == ST_OK && copy->part.rows.n)
             st = block_put_dataset(w, copy, copy->part.rows.n);
         dataset_free(copy);

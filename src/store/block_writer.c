@@ -41,6 +41,7 @@ static enum status pack(
     struct block_writer *w, enum block_kind kind, struct str raw, enum block_codec *ret_codec)
 {
     int level = w->level == BLOCK_24H && gains[kind] ? ZSTD_LEVEL_DAY : ZSTD_LEVEL;
+    TRY(block_pause(&w->pause, w->err));
     if (!buf_reserve(&w->packed, ZSTD_compressBound(raw.n)))
         FAIL(w->err, ST_RESOURCE_EXHAUSTED, "a section of a block is larger than 1 GiB");
     char *at = w->packed.p + w->packed.n;

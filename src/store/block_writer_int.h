@@ -24,6 +24,7 @@ struct block_writer {
     int64_t time_min, time_max;
     uint64_t seq_max;
     char tmp[4096], path[BLOCK_PATH_MAX];
+    struct block_pause pause; /* of the work at hand; none unless it is set */
     struct error *err;
 };
 
@@ -65,9 +66,7 @@ enum status block_put_tree(struct block_writer *w, struct arena *arena,
 struct digest_rq {
     struct block *const *blocks;
     uint32_t n_blocks;
-    size_t memory;                                      /* at most, for a tree */
-    enum status (*alive)(void *ctx, struct error *err); /* or NULL */
-    void *ctx;
+    size_t memory; /* at most, for a tree */
 };
 enum status block_put_digest(
     struct block_writer *w, struct str service, const struct digest_rq *rq);

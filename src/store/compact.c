@@ -136,8 +136,10 @@ static enum status choose(struct merge *m, const struct compact_rules *rules)
     m->sources = ARENA_ARRAY(&m->arena, struct block *, m->n_all + 1);
     if (!blocks || !m->sources)
         FAIL(m->err, ST_RESOURCE_EXHAUSTED, "out of memory while planning a merge");
+    m->s->compaction->backlog_bytes = 0;
     for (uint32_t i = 0; i < m->n_all; i++) {
         const struct block *b = m->all[i];
+        m->s->compaction->backlog_bytes += b->level == BLOCK_24H ? 0 : b->file_bytes;
         blocks[i] = (struct compact_block){b->tenant, b->level, b->start_ns, b->file_bytes,
             b->epoch, is_unfit(m->s->compaction, b, now)};
     }
@@ -241,7 +243,6 @@ static enum status make_block(struct merge *m, const struct compact_caller *call
         .digested = m->digested,
         .n_digested = m->n_digested,
         .pause = caller->pause,
-        .ctx = caller->pause_ctx,
     };
     char dir[4096];
     TRY(block_merge(&rq, &m->file, m->err));

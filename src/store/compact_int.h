@@ -60,7 +60,8 @@ struct compaction {
     uint32_t n_resting;
     uint64_t old_epoch; /* as in compact_rules */
     bool told_space;
-    size_t merge_bytes; /* block_merge.memory; a part of what the head may have */
+    uint64_t backlog_bytes; /* of blocks that are not of a day yet */
+    size_t merge_bytes;     /* block_merge.memory; a part of what the head may have */
 
     struct unfinished *unfinished; /* cut_lock */
     uint32_t n_unfinished;
@@ -70,9 +71,7 @@ struct compaction {
 };
 
 struct compact_caller {
-    /* How a merge gives way to others; NULL: not at all. */
-    enum status (*pause)(void *ctx, struct error *err);
-    void *pause_ctx;
+    struct block_pause pause;
     store_compacted_fn done; /* may be NULL */
     void *done_ctx;
 };

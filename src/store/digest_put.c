@@ -139,7 +139,7 @@ static enum status open_sources(struct digester *d, struct str type)
 
 static enum status merge_sources(struct digester *d, struct nametree *t)
 {
-    const struct tree_merge_limits limits = {.alive = d->rq->alive, .ctx = d->rq->ctx};
+    const struct tree_merge_limits limits = {.alive = d->w->pause.fn, .ctx = d->w->pause.ctx};
     struct tree_source *v = ARENA_ARRAY(&d->arena, struct tree_source, d->sources.n);
     if (!v)
         return ST_RESOURCE_EXHAUSTED;

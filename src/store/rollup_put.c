@@ -89,25 +89,30 @@ static uint32_t row_types(const struct roller *r, uint32_t i, const struct part_
     return part_series(r->p, (*ret_row)->series)->n_types;
 }
 
-/* *ret_entries: samples that went in; 0 also when they cannot be summed. */
-static void sum_slots(
-    struct roller *r, uint32_t type, uint32_t slot, uint32_t n_slots, uint64_t *ret_entries)
+/* Adds to *entries how many samples went in. ST_NOT_FOUND: they cannot be summed. */
+static enum status sum_slot(struct roller *r, uint32_t type, uint32_t slot, uint64_t *entries)
 {
     const struct part_row *row;
-    uint32_t first = r->keys->slots[slot], end = r->keys->slots[slot + n_slots];
-    uint32_t n_nodes = r->p->sym.nodes.n;
-    *ret_entries = 0;
-    memset(r->sums, 0, n_nodes * sizeof *r->sums);
-    EACH_ROW(r, first, end, type, row, k)
+    EACH_ROW(r, r->keys->slots[slot], r->keys->slots[slot + 1], type, row, k)
     {
         uint32_t n_types = part_series(r->p, row->series)->n_types;
         struct str bytes = str_make(row->bytes, row->n_bytes);
-        if (samples_sum(bytes, n_types, k, r->sums, n_nodes, NULL) != ST_OK) {
-            *ret_entries = 0;
-            return;
-        }
-        *ret_entries += row->n_samples;
+        if (samples_sum(bytes, n_types, k, r->sums, r->p->sym.nodes.n, NULL) != ST_OK)
+            return ST_NOT_FOUND;
+        *entries += row->n_samples;
     }
+    return block_pause(&r->w->pause, r->w->err);
+}
+
+/* ST_NOT_FOUND also when there is nothing. */
+static enum status sum_slots(
+    struct roller *r, uint32_t type, uint32_t slot, uint32_t n_slots, uint64_t *ret_entries)
+{
+    *ret_entries = 0;
+    memset(r->sums, 0, r->p->sym.nodes.n * sizeof *r->sums);
+    for (uint32_t i = slot; i < slot + n_slots; i++)
+        TRY(sum_slot(r, type, i, ret_entries));
+    return *ret_entries ? ST_OK : ST_NOT_FOUND;
 }
 
 static enum status put_stream(struct block_writer *w, struct arena *arena,
@@ -148,9 +153,7 @@ static enum status put_range(
     uint64_t entries;
     struct nametree t;
     const struct block_about about = {BLOCK_TREE, type, slot, n_slots};
-    sum_slots(r, type, slot, n_slots, &entries);
-    if (!entries)
-        return ST_NOT_FOUND;
+    TRY(sum_slots(r, type, slot, n_slots, &entries));
     arena_reset(&r->arena);
     nametree_init(&t, &r->arena);
     bool made = nametree_add(&t, &r->p->sym, r->sums, r->p->sym.nodes.n, NULL) == ST_OK &&

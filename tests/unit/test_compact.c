@@ -308,7 +308,7 @@ static void test_pause_that_fails(void **state)
     struct store *s = open_sim(sim);
     const struct compact_rules rules = {DAY0, 0, true};
     int left = 2;
-    const struct compact_caller caller = {.pause = refuse, .pause_ctx = &left};
+    const struct compact_caller caller = {.pause = {refuse, &left}};
     bool any = false;
     (void)state;
     upload_days(s, 0, 60, 1);
@@ -345,7 +345,7 @@ static void test_retention_during_a_merge(void **state)
     struct fs_sim *sim = fs_sim_new(8);
     struct store *s = open_sim(sim);
     const struct compact_rules rules = {DAY0, 0, true};
-    const struct compact_caller caller = {.pause = expire, .pause_ctx = s};
+    const struct compact_caller caller = {.pause = {expire, s}};
     bool any = false;
     (void)state;
     upload_days(s, 0, 60, 1);
