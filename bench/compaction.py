@@ -2,7 +2,7 @@
 """Whether merging blocks disturbs: uploads and questions with compaction at work and without it.
 
   compaction.py [--build build] [--dir DIR] [--rate N] [--seconds 60] [--pairs 2] [--mix java-rfc]
-                [--days 3] [--services 4] [--interval 120] [--flag=-NAME=VALUE]... [--out FILE]
+                [--days 3] [--services 4] [--interval 300] [--flag=-NAME=VALUE]... [--out FILE]
 
 Generates hour blocks of whole days that are over, so that all of them want merging. Each run has a copy
 of its own and a fresh server that merges, or does not (-store.compaction=false), in turns. From the
@@ -165,7 +165,7 @@ def options():
     p.add_argument("--mix", default="java-rfc", choices=MIXES)
     p.add_argument("--days", type=int, default=3)
     p.add_argument("--services", type=int, default=4, help="two of the first four are busy ones")
-    p.add_argument("--interval", type=int, default=120)
+    p.add_argument("--interval", type=int, default=300)
     p.add_argument("--flag", action="append", default=[], help="for the server")
     p.add_argument("--out", help="a file for the report")
     opt = p.parse_args()
