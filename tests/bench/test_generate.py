@@ -183,8 +183,8 @@ def the_month_is_asked(m):
     r = ask_month(m, m.other.stdout)
     equal((r.returncode, "refused" in r.stdout), (0, False))
     rows = [line.split(" | ")[:3] for line in r.stdout.splitlines() if line.startswith("| ")][1:]
-    equal(len(rows), 32)
-    equal(len({tuple(r) for r in rows}), 32)
+    equal(len(rows), 40)
+    equal(len({tuple(r) for r in rows}), 40)
 
 
 @case
